@@ -9,20 +9,20 @@
 #include <cstdint>
 #include <optional>
 #include <string>
-#include "absl/strings/string_view.h"
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "common/names.h"
 
 namespace hypershift {
 
 // 7d, 4w, 12h, 30m, 45s; or a plain integer: microseconds for a time column, the column's own unit for an integer one.
 struct Interval {
-  int64_t value = 0;         // Microseconds, or the plain integer.
-  bool has_unit = false;     // Written with a unit.
-  std::string text;          // As written.
+  int64_t value = 0;      // Microseconds, or the plain integer.
+  bool has_unit = false;  // Written with a unit.
+  std::string text;       // As written.
   bool operator==(const Interval&) const = default;
 };
 

@@ -5,8 +5,8 @@
 
 namespace hypershift {
 
-// $1 task, $2 attempt. Before a worker begins: records its target session, so that the coordinator can terminate it when
-// the lease expires. Must hit one row, else the lease is no longer the worker's.
+// $1 task, $2 attempt. Before a worker begins: records its target session, so that the coordinator can terminate it
+// when the lease expires. Must hit one row, else the lease is no longer the worker's.
 inline constexpr char kClaimTaskSql[] = R"sql(
 UPDATE _hypershift.task
    SET session_pid = pg_backend_pid(),

@@ -7,10 +7,10 @@
 
 #include <compare>
 #include <string>
-#include "absl/strings/string_view.h"
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 
 namespace hypershift {
 
@@ -41,6 +41,9 @@ absl::StatusOr<QualifiedName> ParseQualifiedName(absl::string_view text);
 
 // Parses one identifier by the same rules.
 absl::StatusOr<std::string> ParseIdentifier(absl::string_view text);
+
+// The same text with control characters as \xNN, so that it can't break a line of a message or command a terminal.
+std::string Printable(absl::string_view text);
 
 // The candidate nearest to `name` by edit distance, or empty if none is near: for "did you mean".
 std::string NearestName(absl::string_view name, const std::vector<std::string>& candidates);

@@ -32,21 +32,24 @@ struct SessionOptions {
 };
 
 // The connection string for libpq with keepalives, tcp_user_timeout (a silent peer is noticed within 30 s),
-// connect_timeout and application_name added where the user didn't set them. Holds the password.
+// connect_timeout and application_name added where the user didn't set them, and client_encoding UTF8 always. Holds the
+// password.
 Secret LibpqConnectionString(const ConnectionString& where, const SessionOptions& options);
 
-// The SET statements that every session begins with: TimeZone UTC, DateStyle ISO, IntervalStyle postgres,
-// extra_float_digits 3, bytea_output hex, client_encoding UTF8, statement_timeout 0,
-// idle_in_transaction_session_timeout 0, row_security off (source), lock_timeout (target), empty search_path …
+// What every session begins with, in one round trip: TimeZone UTC, DateStyle ISO, IntervalStyle postgres,
+// extra_float_digits 3, bytea_output hex, client_encoding UTF8, every timeout 0, row_security off (source),
+// lock_timeout, empty search_path … Several statements, none of which waits for anything.
 std::string SessionSettingsSql(const SessionOptions& options);
 
 class PgSession {
  public:
-  // Errors name `what` is wrong in one line and never show a password. kUnavailable: can't be reached (a retry can
-  // help); kUnauthenticated: role or password; kNotFound: no such database.
+  // Errors say what is wrong in one line, "source: cannot connect to host=…: <the server's words>", and never show a
+  // password. kUnavailable: can't be reached (a retry can help); kUnauthenticated: role or password; kNotFound: no such
+  // database; else by SQLSTATE.
   static absl::StatusOr<std::unique_ptr<PgSession>> Open(const ConnectionString& where, const SessionOptions& options);
 
-  // Runs in a transaction of its own (autocommit). Parameters are bound, never pasted.
+  // Runs in a transaction of its own (autocommit). Parameters are bound, never pasted; with parameters `sql` is one
+  // statement.
   template <typename... Args>
   absl::StatusOr<pqxx::result> Query(const std::string& sql, const Args&... args) {
     pqxx::result result;
@@ -60,7 +63,8 @@ class PgSession {
   }
 
   // Runs `body` in a transaction; commits when it returns OK, otherwise rolls back. kUnknown: the connection was lost
-  // while COMMIT was under way, so the outcome is in doubt.
+  // while COMMIT was under way, so the outcome is in doubt. A body that has caught a server's error must not return OK:
+  // the server would roll back and call that a COMMIT.
   absl::Status Transaction(const std::function<absl::Status(pqxx::work&)>& body);
 
   pqxx::connection& raw() { return *connection_; }

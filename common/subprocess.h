@@ -14,10 +14,10 @@
 namespace hypershift {
 
 struct SubprocessOptions {
-  std::vector<std::string> arguments;               // arguments[0] is the program, looked up in PATH.
-  std::map<std::string, std::string> environment;   // Added to this process' own.
-  std::string standard_input;                       // Written to it while its output is read.
-  absl::Duration timeout = absl::Hours(1);          // Killed after that.
+  std::vector<std::string> arguments;              // arguments[0] is the program, looked up in PATH.
+  std::map<std::string, std::string> environment;  // Added to this process' own.
+  std::string standard_input;                      // Written to it while its output is read.
+  absl::Duration timeout = absl::Hours(1);         // Killed after that.
 };
 
 struct SubprocessResult {
@@ -26,7 +26,8 @@ struct SubprocessResult {
   std::string standard_error;
 };
 
-// kNotFound: no such program in PATH. kDeadlineExceeded: timed out and killed. Any exit status is a result, not an error.
+// kNotFound: no such program in PATH. kDeadlineExceeded: timed out and killed. Any exit status is a result, not an
+// error.
 absl::StatusOr<SubprocessResult> RunSubprocess(const SubprocessOptions& options);
 
 // A file readable by this user only, in a private temporary folder, removed with this object. For password files and
