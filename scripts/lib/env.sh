@@ -14,9 +14,16 @@ have_node() {
 }
 
 # The system's Node when it is new enough, else the pinned one that setup installs.
-if ! have_node && [[ -x $ROOT/scripts/node/node_modules/.bin/node ]]; then
-  PATH=$ROOT/scripts/node/node_modules/.bin:$PATH
-fi
+# Its program is named by its folder, since old npms do not link it.
+use_pinned_node() {
+  local modules=$ROOT/scripts/node/node_modules bin
+  have_node && return 0
+  for bin in "$modules"/node-linux-*/bin; do
+    [[ ! -x $bin/node ]] || PATH=$bin:$modules/npm/bin:$PATH
+  done
+  hash -r
+}
+use_pinned_node
 
 if [[ -t 1 && -z ${NO_COLOR:-} && ${TERM:-dumb} != dumb ]]; then
   BOLD=$'\e[1m' DIM=$'\e[2m' RED=$'\e[31m' GREEN=$'\e[32m' PLAIN=$'\e[0m'

@@ -229,13 +229,14 @@ SQL
 }
 
 start_embedded() {
-  local dir=$1 port=${OPT_PORT:-0} waited=0
+  local dir=$1 port=$OPT_PORT waited=0
+  [[ -n $port || ! -f $dir/port ]] || port=$(<"$dir/port")
   local -a arguments=()
   [[ -z $OPT_DATA ]] || arguments=(--data "$dir/data")
   ((${#OPT_SETTINGS[@]} == 0)) ||
     printf 'the embedded TimescaleDB takes no settings; left out: %s\n' "${OPT_SETTINGS[*]}" >&2
   # In a session of its own, so that a Ctrl-C meant for the caller does not end it first.
-  setsid "$ROOT/embedded/bin/embedded-timescaledb" --port "$port" "${arguments[@]}" \
+  setsid "$ROOT/embedded/bin/embedded-timescaledb" --port "${port:-0}" "${arguments[@]}" \
     </dev/null >"$dir/ready" 2>"$dir/log" &
   local pid=$!
   disown
