@@ -19,7 +19,7 @@ use_pinned_node() {
   local modules=$ROOT/scripts/node/node_modules bin
   have_node && return 0
   for bin in "$modules"/node-linux-*/bin; do
-    [[ ! -x $bin/node ]] || PATH=$bin:$modules/npm/bin:$PATH
+    [[ ! -x $bin/node ]] || PATH=$bin:$modules/.bin:$PATH
   done
   hash -r
 }
