@@ -1,0 +1,83 @@
+#include "worker/source_read.h"
+
+#include <algorithm>
+#include <optional>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
+#include "common/pg_status.h"
+#include "common/status_macros.h"
+#include "worker/task_status.h"
+
+namespace hypershift {
+namespace {
+
+constexpr absl::Duration kCancelInterval = absl::Milliseconds(200);
+
+std::vector<int32_t> ToVector(const google::protobuf::RepeatedField<int32_t>& field) {
+  return {field.begin(), field.end()};
+}
+
+}  // namespace
+
+SourceRead::SourceRead(const v1::CopyWork& work, const TaskContext& task, CopyConnection* source)
+    : work_(work),
+      task_(task),
+      source_(source),
+      digest_(work.format(), work.field_count(), ToVector(work.rewritable_fields())) {}
+
+void SourceRead::Run() {
+  absl::Status status = Stream();
+  if (status.ok()) status = CheckNotRewritten();
+  const bool well = status.ok();
+  task_.ring->Finish(std::move(status));
+  if (well) (void)source_->Execute("COMMIT");
+  MutexLock lock(&mutex_);
+  ended_ = true;
+  ended_changed_.NotifyAll();
+}
+
+absl::Status SourceRead::Stream() {
+  HS_RETURN_IF_ERROR(task_.progress->CheckCancelled());
+  absl::StatusOr<CopyReader> reader = CopyReader::Start(source_, work_.source_sql());
+  if (!reader.ok()) return WithContext(reader.status(), "source");
+  while (true) {
+    absl::StatusOr<std::optional<absl::string_view>> message = reader->Next();
+    if (!message.ok()) return WithContext(message.status(), "source");
+    if (!message->has_value()) return digest_.End();
+    HS_RETURN_IF_ERROR(digest_.Message(**message));
+    if (!task_.ring->Append(**message)) return absl::CancelledError("the writing side has ended");
+    bytes_ += static_cast<int64_t>((*message)->size());
+    largest_message_bytes_ = std::max(largest_message_bytes_, (*message)->size());
+    task_.progress->rows.store(rows(), std::memory_order_relaxed);
+    task_.progress->bytes.store(bytes_, std::memory_order_relaxed);
+    HS_RETURN_IF_ERROR(task_.progress->CheckCancelled());
+  }
+}
+
+absl::Status SourceRead::CheckNotRewritten() {
+  if (work_.source_filenode() == 0) return absl::OkStatus();
+  const auto row = source_->Execute(
+      absl::StrCat("SELECT pg_catalog.pg_relation_filenode(", work_.source_oid(), "::pg_catalog.oid)"));
+  if (!row.ok()) return WithContext(row.status(), "source");
+  if (!row->empty() && (*row)[0] == absl::StrCat(work_.source_filenode())) return absl::OkStatus();
+  return MarkPermanent(absl::FailedPreconditionError(
+      "source: the table was rewritten or dropped while the migration's snapshot was held (TRUNCATE, ALTER TABLE that "
+      "rewrites, VACUUM FULL or CLUSTER), so its rows can't be read any more as they were; nothing of this range was "
+      "kept: leave the table alone and copy it again from the start under a new snapshot"));
+}
+
+void SourceRead::Stop() {
+  task_.ring->Abandon();
+  MutexLock lock(&mutex_);
+  while (!ended_) {
+    // Again and again: a request that arrives between two statements has no effect.
+    mutex_.Unlock();
+    source_->Cancel();
+    mutex_.Lock();
+    if (!ended_) ended_changed_.WaitFor(&mutex_, kCancelInterval);
+  }
+}
+
+}  // namespace hypershift

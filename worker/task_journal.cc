@@ -1,0 +1,111 @@
+#include "worker/task_journal.h"
+
+#include <algorithm>
+#include <optional>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
+#include "common/journal_sql.h"
+#include "common/log.h"
+#include "common/names.h"
+#include "common/pg_status.h"
+#include "common/status_macros.h"
+#include "worker/task_status.h"
+
+namespace hypershift {
+namespace {
+
+// A target that restarts is back within this time, or the coordinator finds out from the journal itself.
+constexpr int kInDoubtTries = 12;
+constexpr absl::Duration kInDoubtFirstDelay = absl::Milliseconds(100);
+constexpr absl::Duration kInDoubtMaxDelay = absl::Seconds(10);
+
+std::vector<std::string> Key(const TaskContext& task) { return {absl::StrCat(task.id), absl::StrCat(task.attempt)}; }
+
+absl::Status StaleError(const TaskContext& task) {
+  return absl::AbortedError(absl::StrCat("attempt ", task.attempt, " of task ", task.id,
+                                         " no longer holds the lease; nothing was committed"));
+}
+
+// Whether the attempt has committed; asked on a connection made after the COMMIT was sent.
+absl::StatusOr<bool> AskJournal(const TaskContext& task) {
+  HS_ASSIGN_OR_RETURN(CopyConnection* const target, task.connections->Target());
+  HS_ASSIGN_OR_RETURN(const std::vector<std::optional<std::string>> row, target->Execute(kTaskIsDoneSql, Key(task)));
+  return !row.empty();
+}
+
+absl::Status ResolveInDoubt(const TaskContext& task, const absl::Status& commit_error) {
+  LogWarning("the answer to COMMIT was lost, asking the journal",
+             {{"task", task.id}, {"attempt", task.attempt}, {"error", commit_error.message()}});
+  task.connections->CloseTarget();
+  absl::Duration delay = kInDoubtFirstDelay;
+  for (int attempt = 0; attempt < kInDoubtTries; ++attempt) {
+    const absl::StatusOr<bool> done = AskJournal(task);
+    if (done.ok() && *done) return absl::OkStatus();
+    if (done.ok()) return MarkRetryable(WithContext(commit_error, "the COMMIT did not take effect"));
+    if (!TaskIsRetryable(done.status())) return done.status();
+    if (task.progress->cancelled) break;
+    absl::SleepFor(delay);
+    delay = std::min(delay * 2, kInDoubtMaxDelay);
+  }
+  return MarkRetryable(WithContext(commit_error, "whether the COMMIT took effect is not known yet"));
+}
+
+}  // namespace
+
+std::string SetLocalSql(const SettingList& settings) {
+  std::string sql;
+  for (const v1::Setting& setting : settings) {
+    absl::StrAppend(&sql, sql.empty() ? "SELECT " : ", ", "pg_catalog.set_config(", QuoteLiteral(setting.name()), ", ",
+                    QuoteLiteral(setting.value()), ", true)");
+  }
+  return sql;
+}
+
+absl::StatusOr<CopyConnection*> ClaimTask(const TaskContext& task) {
+  HS_RETURN_IF_ERROR(task.progress->CheckCancelled());
+  // Twice: a connection kept from the task before may have died unnoticed, and a claim can be repeated.
+  for (bool last : {false, true}) {
+    HS_ASSIGN_OR_RETURN(CopyConnection* const target, task.connections->Target());
+    int64_t claimed = 0;
+    const absl::Status status = target->Execute(kClaimTaskSql, Key(task), &claimed).status();
+    if (status.ok() && claimed == 1) return target;
+    if (status.ok()) return StaleError(task);
+    if (last || !target->broken()) return WithContext(status, "target");
+  }
+  return absl::InternalError("unreachable");
+}
+
+absl::Status BeginTarget(CopyConnection* target, const SettingList& settings, const StatementList& statements) {
+  std::string sql = "BEGIN";
+  if (!settings.empty()) absl::StrAppend(&sql, ";\n", SetLocalSql(settings));
+  // A newline first: the statement before may end with a comment.
+  for (const std::string& statement : statements) absl::StrAppend(&sql, "\n;\n", statement);
+  return WithContext(target->Execute(sql).status(), "target");
+}
+
+absl::Status FinishTask(const TaskContext& task, CopyConnection* target, const TaskOutcome& outcome) {
+  HS_RETURN_IF_ERROR(task.progress->CheckCancelled());
+  if (target->broken()) return absl::UnavailableError("target: the connection was lost");
+  // Outside a transaction the entry would commit by itself, without the rows.
+  if (PQtransactionStatus(target->raw()) != PQTRANS_INTRANS) {
+    return absl::InternalError("no target transaction is open to finish the task in");
+  }
+  std::vector<std::string> parameters = Key(task);
+  parameters.insert(parameters.end(), {absl::StrCat(outcome.rows), absl::StrCat(outcome.bytes), outcome.digest,
+                                       outcome.rewritable_digest});
+  int64_t finished = 0;
+  const absl::Status updated = target->Execute(kFinishTaskSql, parameters, &finished).status();
+  if (!updated.ok()) return WithContext(updated, "target");
+  if (finished != 1) {
+    (void)target->Execute("ROLLBACK");
+    return StaleError(task);
+  }
+  const absl::Status committed = target->Execute("COMMIT").status();
+  if (committed.ok()) return committed;
+  if (target->broken() || absl::IsUnavailable(committed)) return ResolveInDoubt(task, committed);
+  return WithContext(committed, "target");
+}
+
+}  // namespace hypershift
