@@ -1,5 +1,5 @@
-// A worker: leases tasks from a coordinator and runs them against source and target, `slots` at a time, while its keeper
-// holds the migration's snapshot open. With no slots it is nothing but a keeper.
+// A worker: leases tasks from a coordinator and runs them against source and target, `slots` at a time, while its
+// keeper holds the migration's snapshot open. With no slots it is nothing but a keeper.
 //
 // Owns its threads and connections; ends them in Run(). Run() is called once; Stop() from any thread.
 #ifndef HYPERSHIFT_WORKER_WORKER_H_

@@ -1,0 +1,149 @@
+#include "worker/coordinator_client.h"
+
+#include <chrono>
+#include <utility>
+
+#include "absl/time/clock.h"
+#include "common/grpc_status.h"
+#include "common/log.h"
+#include "common/status_macros.h"
+#include "worker/coordinator_address.h"
+
+namespace hypershift {
+namespace {
+
+constexpr absl::Duration kCallTimeout = absl::Seconds(10);
+constexpr absl::Duration kSynchronizeMargin = absl::Seconds(10);
+constexpr absl::Duration kLookupInterval = absl::Seconds(5);
+constexpr int kMaxReceivedBytes = 64 << 20;
+constexpr int kReconnectMilliseconds = 200;
+constexpr int kMaxReconnectMilliseconds = 2000;
+
+std::shared_ptr<v1::WorkerService::Stub> MakeStub(const std::string& address) {
+  grpc::ChannelArguments arguments;
+  // By itself gRPC waits up to two minutes between attempts to connect.
+  arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, kReconnectMilliseconds);
+  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, kMaxReconnectMilliseconds);
+  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, kMaxReconnectMilliseconds);
+  // http_proxy is for the world outside.
+  arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
+  arguments.SetMaxReceiveMessageSize(kMaxReceivedBytes);
+  return v1::WorkerService::NewStub(grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments));
+}
+
+bool IsNoAnswer(const absl::Status& status) { return absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status); }
+
+}  // namespace
+
+CoordinatorClient::CoordinatorClient(const std::vector<std::string>& addresses, LeaderLookup leader_lookup)
+    : leader_lookup_(std::move(leader_lookup)), configured_endpoints_(addresses.size()) {
+  for (const std::string& address : addresses) endpoints_.push_back({address, MakeStub(address)});
+}
+
+absl::StatusOr<v1::RegisterResponse> CoordinatorClient::Register(const v1::RegisterRequest& request) {
+  v1::RegisterResponse response;
+  HS_RETURN_IF_ERROR(CallAround(kCallTimeout, false, [&](v1::WorkerService::Stub* stub, grpc::ClientContext* context) {
+    return stub->Register(context, request, &response);
+  }));
+  return response;
+}
+
+absl::StatusOr<v1::SynchronizeResponse> CoordinatorClient::Synchronize(const v1::SynchronizeRequest& request) {
+  v1::SynchronizeResponse response;
+  const absl::Duration wait = absl::Seconds(request.wait().seconds()) + absl::Nanoseconds(request.wait().nanos());
+  HS_RETURN_IF_ERROR(
+      CallAround(wait + kSynchronizeMargin, true, [&](v1::WorkerService::Stub* stub, grpc::ClientContext* context) {
+        return stub->Synchronize(context, request, &response);
+      }));
+  return response;
+}
+
+absl::Status CoordinatorClient::Complete(const v1::CompleteRequest& request) {
+  v1::CompleteResponse response;
+  return CallAround(kCallTimeout, false, [&](v1::WorkerService::Stub* stub, grpc::ClientContext* context) {
+    return stub->Complete(context, request, &response);
+  });
+}
+
+absl::Status CoordinatorClient::Fail(const v1::FailRequest& request) {
+  v1::FailResponse response;
+  return CallAround(kCallTimeout, false, [&](v1::WorkerService::Stub* stub, grpc::ClientContext* context) {
+    return stub->Fail(context, request, &response);
+  });
+}
+
+void CoordinatorClient::Interrupt() {
+  MutexLock lock(&mutex_);
+  if (interruptible_ != nullptr) interruptible_->TryCancel();
+}
+
+absl::Status CoordinatorClient::CallAround(absl::Duration timeout, bool interruptible, const OneCall& call) {
+  absl::Status status = absl::UnavailableError("no coordinator address is known");
+  const size_t count = EndpointCount();
+  for (size_t tried = 0; tried < count; ++tried) {
+    const Endpoint endpoint = Current();
+    status = CallOne(endpoint.stub.get(), timeout, interruptible, call);
+    if (!IsNoAnswer(status)) return status;
+    Leave(endpoint.address);
+  }
+  if (!FindLeader()) return absl::UnavailableError(status.message());
+  status = CallOne(Current().stub.get(), timeout, interruptible, call);
+  return IsNoAnswer(status) ? absl::UnavailableError(status.message()) : status;
+}
+
+absl::Status CoordinatorClient::CallOne(v1::WorkerService::Stub* stub, absl::Duration timeout, bool interruptible,
+                                        const OneCall& call) {
+  grpc::ClientContext context;
+  context.set_deadline(absl::ToChronoTime(absl::Now() + timeout));
+  if (interruptible) {
+    MutexLock lock(&mutex_);
+    interruptible_ = &context;
+  }
+  const grpc::Status status = call(stub, &context);
+  if (interruptible) {
+    MutexLock lock(&mutex_);
+    interruptible_ = nullptr;
+  }
+  return FromGrpcStatus(status);
+}
+
+CoordinatorClient::Endpoint CoordinatorClient::Current() const {
+  MutexLock lock(&mutex_);
+  return endpoints_[current_ % endpoints_.size()];
+}
+
+size_t CoordinatorClient::EndpointCount() const {
+  MutexLock lock(&mutex_);
+  return endpoints_.size();
+}
+
+void CoordinatorClient::Leave(const std::string& address) {
+  MutexLock lock(&mutex_);
+  if (endpoints_[current_ % endpoints_.size()].address == address) current_ = (current_ + 1) % endpoints_.size();
+}
+
+bool CoordinatorClient::FindLeader() {
+  {
+    MutexLock lock(&mutex_);
+    if (leader_lookup_ == nullptr || absl::Now() < next_lookup_) return false;
+    next_lookup_ = absl::Now() + kLookupInterval;
+  }
+  const absl::StatusOr<std::string> address = leader_lookup_();
+  if (!address.ok()) return false;
+  const absl::Status checked = CheckCoordinatorAddress(*address);
+  if (!checked.ok()) {
+    LogWarning("the journal's leader can't be used", {{"error", checked.message()}});
+    return false;
+  }
+  MutexLock lock(&mutex_);
+  for (const Endpoint& endpoint : endpoints_) {
+    if (endpoint.address == *address) return false;
+  }
+  // One place for what the journal says: leaders come and go.
+  endpoints_.resize(configured_endpoints_);
+  endpoints_.push_back({*address, MakeStub(*address)});
+  current_ = endpoints_.size() - 1;
+  return true;
+}
+
+}  // namespace hypershift

@@ -1,0 +1,46 @@
+// One task at a time: takes it from the board, runs it on its own connections, tells the coordinator how it ended.
+//
+// Owns a thread, which ends when the board is closed and the task at hand has ended; the destructor waits for that.
+#ifndef HYPERSHIFT_WORKER_SLOT_H_
+#define HYPERSHIFT_WORKER_SLOT_H_
+
+#include <string>
+#include <thread>
+
+#include "absl/status/status.h"
+#include "worker/buffer_ring.h"
+#include "worker/coordinator_client.h"
+#include "worker/keeper.h"
+#include "worker/slot_connections.h"
+#include "worker/task_board.h"
+#include "worker/worker.h"
+
+namespace hypershift {
+
+class Slot {
+ public:
+  // Arguments must outlive this.
+  Slot(const WorkerOptions& options, TaskBoard* board, Keeper* keeper, CoordinatorClient* coordinator);
+  ~Slot();
+  Slot(const Slot&) = delete;
+  Slot& operator=(const Slot&) = delete;
+
+ private:
+  void Loop();
+  absl::Status Run(TaskBoard::Entry* entry);
+  absl::Status RunCopy(const v1::CopyWork& work, const TaskContext& task);
+  void Report(const TaskBoard::Entry& entry, const absl::Status& status);
+  absl::Status ReportOnce(const TaskBoard::Entry& entry, const absl::Status& status);
+
+  const std::string worker_name_;
+  TaskBoard* const board_;
+  Keeper* const keeper_;
+  CoordinatorClient* const coordinator_;
+  SlotConnections connections_;
+  BufferRing ring_;
+  std::thread thread_;
+};
+
+}  // namespace hypershift
+
+#endif  // HYPERSHIFT_WORKER_SLOT_H_

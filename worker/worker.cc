@@ -1,0 +1,267 @@
+#include "worker/worker.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <memory>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "common/copy_connection.h"
+#include "common/journal_sql.h"
+#include "common/log.h"
+#include "common/mutex.h"
+#include "common/pg_status.h"
+#include "common/status_macros.h"
+#include "common/version.h"
+#include "worker/coordinator_address.h"
+#include "worker/coordinator_client.h"
+#include "worker/keeper.h"
+#include "worker/slot.h"
+#include "worker/task_board.h"
+
+namespace hypershift {
+namespace {
+
+constexpr absl::Duration kDefaultHeartbeat = absl::Seconds(5);
+constexpr absl::Duration kFirstRetryDelay = absl::Milliseconds(100);
+constexpr absl::Duration kMaxRetryDelay = absl::Seconds(2);
+// While tasks drain or end, the loop looks more often.
+constexpr absl::Duration kEndingWait = absl::Milliseconds(200);
+// How long the loop waits for the keeper's import before it tells the coordinator what the keeper holds.
+constexpr absl::Duration kImportWait = absl::Seconds(2);
+
+absl::Duration FromProto(const google::protobuf::Duration& duration) {
+  return absl::Seconds(duration.seconds()) + absl::Nanoseconds(duration.nanos());
+}
+
+google::protobuf::Duration ToProto(absl::Duration duration) {
+  google::protobuf::Duration result;
+  const int64_t seconds = absl::ToInt64Seconds(duration);
+  result.set_seconds(seconds);
+  result.set_nanos(static_cast<int32_t>(absl::ToInt64Nanoseconds(duration - absl::Seconds(seconds))));
+  return result;
+}
+
+// Where the journal says the leader is. The table may not exist yet; then the answer is an error like any other.
+absl::StatusOr<std::string> AskJournalForLeader(const ConnectionString& target) {
+  SessionOptions options;
+  options.role = ServerRole::kTarget;
+  options.application_name = "hypershift worker";
+  options.connect_timeout = absl::Seconds(5);
+  options.lock_timeout = absl::Seconds(5);
+  HS_ASSIGN_OR_RETURN(const auto connection, CopyConnection::Open(target, options));
+  HS_ASSIGN_OR_RETURN(const auto row, connection->Execute(kLeaderAddressSql));
+  if (row.empty() || !row[0].has_value()) return absl::NotFoundError("no leader");
+  return *row[0];
+}
+
+// An answer that trying again won't change, such as that the versions differ.
+bool IsRefusal(const absl::Status& status) {
+  return absl::IsInvalidArgument(status) || absl::IsFailedPrecondition(status) || absl::IsUnimplemented(status) ||
+         absl::IsUnauthenticated(status) || absl::IsPermissionDenied(status);
+}
+
+class WorkerImpl : public Worker {
+ public:
+  explicit WorkerImpl(WorkerOptions options)
+      : options_(std::move(options)),
+        keeper_grace_(options_.keeper_grace),
+        client_(options_.coordinators, [this] { return AskJournalForLeader(options_.target); }),
+        keeper_(options_.source, options_.name) {}
+
+  absl::Status Run() override;
+  void Stop(bool at_once) override;
+
+ private:
+  absl::Status Loop();
+  // Whether the loop is over, and with which result.
+  std::optional<absl::Status> Outcome();
+  absl::Status Register();
+  absl::Status Synchronize();
+  void Apply(const v1::SynchronizeResponse& response);
+  void StartTask(const v1::LeasedTask& lease);
+  void LostCoordinator(const absl::Status& status);
+  void SleepUnlessStopped(absl::Duration duration);
+  bool stopping() {
+    MutexLock lock(&mutex_);
+    return stopping_;
+  }
+  bool stopping_at_once() {
+    MutexLock lock(&mutex_);
+    return at_once_;
+  }
+
+  const WorkerOptions options_;
+
+  // The loop's alone.
+  absl::Duration keeper_grace_;
+  absl::Duration heartbeat_interval_ = kDefaultHeartbeat;
+  absl::Duration retry_delay_ = kFirstRetryDelay;
+  absl::Time last_contact_;
+  bool registered_ = false;
+  bool connected_ = false;
+  bool finish_ = false;
+
+  CoordinatorClient client_;
+  Keeper keeper_;
+  TaskBoard board_;
+
+  Mutex mutex_;
+  CondVar changed_;
+  bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
+  bool at_once_ ABSL_GUARDED_BY(mutex_) = false;
+};
+
+absl::Status WorkerImpl::Run() {
+  for (const std::string& address : options_.coordinators) HS_RETURN_IF_ERROR(CheckCoordinatorAddress(address));
+  if (options_.slots < 0) return absl::InvalidArgumentError("a worker can't have fewer than 0 slots");
+  absl::Status status;
+  {
+    std::vector<std::unique_ptr<Slot>> slots;
+    for (int i = 0; i < options_.slots; ++i) {
+      slots.push_back(std::make_unique<Slot>(options_, &board_, &keeper_, &client_));
+    }
+    status = Loop();
+    board_.Close();
+  }
+  LogInfo("worker ended", {{"worker", options_.name}, {"status", status.ok() ? "ok" : status.message()}});
+  return status;
+}
+
+void WorkerImpl::Stop(bool at_once) {
+  {
+    MutexLock lock(&mutex_);
+    stopping_ = true;
+    at_once_ = at_once_ || at_once;
+    changed_.NotifyAll();
+  }
+  client_.Interrupt();
+}
+
+absl::Status WorkerImpl::Loop() {
+  last_contact_ = absl::Now();
+  while (true) {
+    if (stopping_at_once()) board_.CancelAll();
+    const std::optional<absl::Status> outcome = Outcome();
+    if (outcome.has_value()) return *outcome;
+    const absl::Status status = registered_ ? Synchronize() : Register();
+    if (status.ok()) {
+      last_contact_ = absl::Now();
+      retry_delay_ = kFirstRetryDelay;
+    } else if (absl::IsNotFound(status)) {
+      LogInfo("the coordinator does not know this worker, registering again", {{"worker", options_.name}});
+      registered_ = false;
+    } else if (IsRefusal(status)) {
+      // What runs is given up: nobody would renew its lease.
+      board_.CancelAll();
+      return WithContext(status, "the coordinator refused this worker");
+    } else if (!absl::IsCancelled(status)) {
+      LostCoordinator(status);
+    }
+  }
+}
+
+std::optional<absl::Status> WorkerImpl::Outcome() {
+  if (board_.unended() > 0) return std::nullopt;
+  // A report that can't be delivered doesn't keep the worker: the journal has it.
+  const bool reported = board_.size() == 0 || !connected_;
+  if ((finish_ || stopping()) && reported) return absl::OkStatus();
+  if (!connected_ && absl::Now() - last_contact_ > keeper_grace_) {
+    return absl::UnavailableError(
+        absl::StrCat("no coordinator could be reached for ", absl::FormatDuration(keeper_grace_)));
+  }
+  return std::nullopt;
+}
+
+absl::Status WorkerImpl::Register() {
+  v1::RegisterRequest request;
+  request.set_name(options_.name);
+  request.set_zone(options_.zone);
+  request.set_slots(options_.slots);
+  request.set_version(kVersion);
+  request.set_process_id(getpid());
+  const std::optional<v1::Snapshot> snapshot = keeper_.snapshot();
+  if (snapshot.has_value()) *request.mutable_keeper_snapshot() = *snapshot;
+  for (v1::RunningTask& task : board_.Running()) *request.add_running() = std::move(task);
+  HS_ASSIGN_OR_RETURN(const v1::RegisterResponse response, client_.Register(request));
+  if (response.has_heartbeat_interval()) heartbeat_interval_ = FromProto(response.heartbeat_interval());
+  if (response.has_keeper_grace()) keeper_grace_ = FromProto(response.keeper_grace());
+  registered_ = true;
+  connected_ = true;
+  LogInfo("registered", {{"worker", options_.name}, {"migration", response.migration_id()}});
+  return absl::OkStatus();
+}
+
+absl::Status WorkerImpl::Synchronize() {
+  const bool draining = stopping();
+  v1::SynchronizeRequest request;
+  request.set_name(options_.name);
+  for (v1::RunningTask& task : board_.Running()) *request.add_running() = std::move(task);
+  const std::optional<v1::Snapshot> snapshot = keeper_.snapshot();
+  if (snapshot.has_value()) *request.mutable_keeper_snapshot() = *snapshot;
+  request.set_needs_snapshot(!draining && keeper_.wants_snapshot());
+  request.set_draining(draining);
+  const bool ending = draining || finish_;
+  *request.mutable_wait() = ToProto(ending ? std::min(kEndingWait, heartbeat_interval_) : heartbeat_interval_);
+  const absl::Time sent = absl::Now();
+  HS_ASSIGN_OR_RETURN(const v1::SynchronizeResponse response, client_.Synchronize(request));
+  connected_ = true;
+  Apply(response);
+  // The coordinator has no news in this phase, so it might answer at once, again and again.
+  if (ending && absl::Now() - sent < kEndingWait) absl::SleepFor(kEndingWait - (absl::Now() - sent));
+  return absl::OkStatus();
+}
+
+void WorkerImpl::Apply(const v1::SynchronizeResponse& response) {
+  for (const v1::RunningTask& task : response.revoked()) board_.Revoke(task.id(), task.attempt());
+  if (response.release_snapshot()) keeper_.Release();
+  if (response.has_snapshot()) keeper_.Offer(response.snapshot());
+  for (const v1::LeasedTask& lease : response.start()) StartTask(lease);
+  if (response.finish()) finish_ = true;
+  // So that the next Synchronize, which may be a long one, already says that the keeper holds it.
+  if (response.has_snapshot()) keeper_.WaitForSnapshot(kImportWait);
+}
+
+void WorkerImpl::StartTask(const v1::LeasedTask& lease) {
+  if (stopping() || board_.size() >= 2 * options_.slots) {
+    v1::FailRequest request;
+    request.set_name(options_.name);
+    request.set_id(lease.id());
+    request.set_attempt(lease.attempt());
+    request.set_error(stopping() ? "the worker drains" : "the worker has no free slot");
+    request.set_retryable(true);
+    client_.Fail(request).IgnoreError();  // If it doesn't arrive, the lease expires.
+    return;
+  }
+  board_.Add(lease);
+}
+
+void WorkerImpl::LostCoordinator(const absl::Status& status) {
+  if (connected_ || retry_delay_ == kFirstRetryDelay) {
+    LogWarning("no coordinator answers, trying again",
+               {{"worker", options_.name}, {"error", status.message()}, {"running", board_.unended()}});
+  }
+  connected_ = false;
+  SleepUnlessStopped(retry_delay_);
+  retry_delay_ = std::min(retry_delay_ * 2, kMaxRetryDelay);
+}
+
+void WorkerImpl::SleepUnlessStopped(absl::Duration duration) {
+  MutexLock lock(&mutex_);
+  // Once it is stopping, the sleep is what keeps the loop from spinning while tasks end.
+  const bool was_stopping = stopping_;
+  const absl::Time until = absl::Now() + duration;
+  while (stopping_ == was_stopping && absl::Now() < until) changed_.WaitFor(&mutex_, until - absl::Now());
+}
+
+}  // namespace
+
+std::unique_ptr<Worker> Worker::Create(WorkerOptions options) {
+  return std::make_unique<WorkerImpl>(std::move(options));
+}
+
+}  // namespace hypershift
