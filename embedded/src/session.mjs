@@ -1,0 +1,371 @@
+// One client's connection after its start-up: takes its messages to the engine
+// when it owns it, and the engine's output back.
+//
+// It passes on at most one *round* at a time, that is everything up to a Query,
+// Sync or FunctionCall, and goes on when ReadyForQuery has answered it. COPY
+// from the client is the exception: its data follows within the round, and in
+// the extended protocol the round then ends with a second Sync.
+
+import { SessionSettings } from './settings-switch.mjs';
+import { isDiscardAll, parseDeallocate } from './sql-text.mjs';
+import { FrontendBuffer } from './frontend-buffer.mjs';
+import { Statements } from './statements.mjs';
+import {
+  BACKEND,
+  FRONTEND,
+  HEADER_BYTES,
+  STATUS_IDLE,
+  commandComplete,
+  copyFailMessage,
+  errorResponse,
+  failingMessage,
+  isFrontendType,
+  queryMessage,
+  readCString,
+  readyForQuery,
+  syncMessage,
+} from './wire.mjs';
+
+const INPUT_BYTES = 256 * 1024; // beyond this the client must wait
+const OUTPUT_BYTES = 512 * 1024; // beyond this the engine must wait
+const LINGER_MS = 5000; // for a client that does not read its last message
+
+const ROUND_ENDS = new Set([FRONTEND.QUERY, FRONTEND.SYNC, FRONTEND.FUNCTION_CALL]);
+const COPY_TYPES = new Set([FRONTEND.COPY_DATA, FRONTEND.COPY_DONE, FRONTEND.COPY_FAIL]);
+const COPY_ENDS = new Set([FRONTEND.COPY_DONE, FRONTEND.COPY_FAIL]);
+
+export class Session {
+  isNew = true; // its settings have never been loaded
+  #socket;
+  #engine;
+  #scheduler;
+  #log;
+  #input = new FrontendBuffer();
+  #statements;
+  #gone = false; // no more messages will come, nobody reads our output
+  #ended = false; // the client has closed its side; what it sent still counts
+  #inTransaction = false;
+  #roundOpen = false; // something of a round has been passed on
+  #awaitingReady = false; // the round's end has been passed on
+  #simple = false; // the round is a simple query
+  #copyIn = false; // the engine reads CopyData
+  #passingPieces = false; // of the message being taken, the engine gets all
+  #discarding = false; // a refused round: skip to its end
+
+  constructor({ id, socket, startup, engine, scheduler, log }) {
+    this.id = id;
+    this.user = startup.user;
+    this.settings = new SessionSettings(startup.settings);
+    this.#statements = new Statements(id);
+    this.#socket = socket;
+    this.#engine = engine;
+    this.#scheduler = scheduler;
+    this.#log = log;
+    this.onGone = () => {};
+    socket.on('drain', () => this.#engine.drain());
+  }
+
+  // --- from the client ------------------------------------------------------
+
+  /** Bytes from the socket. */
+  push(bytes) {
+    if (this.#gone) return;
+    this.#input.push(bytes);
+    this.#pump();
+  }
+
+  /** The client has closed its side: answer what it sent, then part. */
+  end() {
+    this.#ended = true;
+    this.#pump();
+  }
+
+  /** The connection is lost: nothing of this session may remain. */
+  abort() {
+    this.#socket.destroy();
+    this.#part();
+  }
+
+  #part() {
+    if (this.#gone) return;
+    this.#gone = true;
+    this.#socket.destroySoon(); // after what has been written
+    setTimeout(() => this.#socket.destroy(), LINGER_MS).unref();
+    if (this.#scheduler.owns(this)) this.#abandonRound();
+    else this.#finish();
+  }
+
+  /** A CancelRequest of this client. */
+  cancel() {
+    if (this.#scheduler.owns(this)) this.#engine.cancel();
+    else if (this.#scheduler.withdraw(this)) this.#refuseRound('57014', 'canceling statement due to user request');
+  }
+
+  /** Ends the session with an error of the server. */
+  terminate(sqlstate, text) {
+    this.#write(errorResponse({ severity: 'FATAL', sqlstate, text }));
+    this.#part();
+  }
+
+  // --- from the scheduler ---------------------------------------------------
+
+  /** The engine is this session's now. */
+  own() {
+    this.#pump();
+  }
+
+  /** The Parse message that must precede this client's next one, or null. */
+  unnamedStatementNeeded() {
+    const size = this.#input.nextType() === null ? Infinity : this.#input.nextSize();
+    return size <= this.#input.size ? this.#statements.unnamedNeededBy(this.#input.peek(size)) : null;
+  }
+
+  timedOutInQueue(seconds) {
+    this.#refuseRound('55P03', `the engine was busy with another client for ${seconds} s`);
+  }
+
+  /** The settings of the start-up packet are not acceptable. */
+  refuse({ C: sqlstate, M: text }) {
+    this.terminate(sqlstate, text);
+  }
+
+  // --- passing messages on --------------------------------------------------
+
+  #pump() {
+    while (!this.#gone && this.#step());
+    if (this.#gone) return;
+    if (this.#ended) this.#partIfDone();
+    if (!this.#gone) this.#throttle();
+  }
+
+  /** After the client has closed its side: is there anything left to do? */
+  #partIfDone() {
+    const busy = this.#scheduler.owns(this)
+      ? this.#awaitingReady || this.#engine.congested
+      : this.#hasMessage();
+    if (!busy) this.#part();
+  }
+
+  /** Does the next thing that can be done; false when there is none. */
+  #step() {
+    if (this.#engine.congested && this.#scheduler.owns(this)) return false;
+    if (this.#input.insideMessage) return this.#passCopyData();
+    const type = this.#input.nextType();
+    if (type === null) return false;
+    if (!isFrontendType(type) || this.#input.nextSize() < HEADER_BYTES) {
+      this.terminate('08P01', `invalid frontend message type ${type}`);
+      return false;
+    }
+    if (type === FRONTEND.TERMINATE) {
+      if (this.#awaitingReady && !this.#copyIn) return false; // the answer first
+      this.#part();
+      return false;
+    }
+    if (this.#discarding) return this.#discardMessage(type);
+    if (COPY_TYPES.has(type) && !this.#roundOpen) return this.#dropCopyMessage(type);
+    if (this.#awaitingReady && !this.#copyIn) return false;
+    if (!this.#hasMessage()) return false;
+    if (!this.#roundOpen && this.#answerHere(type)) return true;
+    if (!this.#scheduler.owns(this)) {
+      this.#scheduler.request(this);
+      return false;
+    }
+    return type === FRONTEND.COPY_DATA ? this.#passCopyData() : this.#passMessage(type);
+  }
+
+  /** Is there a next message, or at least a beginning that can be passed on? */
+  #hasMessage() {
+    const type = this.#input.nextType();
+    if (type === null || this.#input.insideMessage) return false;
+    return type === FRONTEND.COPY_DATA || this.#input.nextSize() <= this.#input.size;
+  }
+
+  #passMessage(type) {
+    const bytes = this.#input.takeMessage();
+    if (bytes === null) return false;
+    this.#noteSql(type, bytes);
+    this.#roundOpen = true;
+    if (type === FRONTEND.QUERY) this.#simple = true;
+    if (COPY_ENDS.has(type)) {
+      this.#copyIn = false;
+      this.#awaitingReady = this.#simple;
+    } else if (ROUND_ENDS.has(type) && !this.#copyIn) {
+      this.#awaitingReady = true;
+    }
+    this.#engine.send(this.#statements.rewrite(bytes));
+    return true;
+  }
+
+  #noteSql(type, bytes) {
+    if (type === FRONTEND.QUERY) {
+      this.#scheduler.unnamedOwner = null;
+      this.settings.noteSql(readCString(bytes, HEADER_BYTES).text, false);
+    } else if (type === FRONTEND.PARSE) {
+      const name = readCString(bytes, HEADER_BYTES);
+      if (name.text === '') this.#scheduler.unnamedOwner = this;
+      this.settings.noteSql(readCString(bytes, name.next).text, name.text !== '');
+    }
+  }
+
+  #passCopyData() {
+    if (!this.#input.insideMessage) this.#passingPieces = this.#roundOpen;
+    const bytes = this.#input.takeCopyData();
+    if (bytes === null) return false;
+    if (!this.#passingPieces) return true; // nobody wants it
+    this.#engine.send(bytes);
+    this.#releaseIfIdle();
+    return true;
+  }
+
+  /** Data of a COPY that has already failed; as PostgreSQL, ignore it. */
+  #dropCopyMessage(type) {
+    if (type === FRONTEND.COPY_DATA) return this.#passCopyData();
+    return this.#input.takeMessage() !== null;
+  }
+
+  // --- rounds that do not reach the engine ----------------------------------
+
+  /** Statements that, let through, would reach into other clients' sessions. */
+  #answerHere(type) {
+    if (type !== FRONTEND.QUERY || this.#inTransaction || this.#input.nextSize() > 200) return false;
+    const sql = readCString(this.#input.peek(this.#input.nextSize()), HEADER_BYTES).text;
+    const discardAll = isDiscardAll(sql);
+    if (!discardAll && !parseDeallocate(sql)?.all) return false;
+    this.#input.takeMessage();
+    if (discardAll) this.settings.reset();
+    this.#scheduler.forget(this, this.#statements.takeCloseMessages());
+    this.#write(Buffer.concat([commandComplete(discardAll ? 'DISCARD ALL' : 'DEALLOCATE ALL'), readyForQuery()]));
+    return true;
+  }
+
+  /** Answers the client's next round with an error instead of running it. */
+  #refuseRound(sqlstate, text) {
+    this.#write(errorResponse({ sqlstate, text }));
+    this.#discarding = true;
+    this.#pump();
+  }
+
+  #discardMessage(type) {
+    if (type === FRONTEND.COPY_DATA) return this.#passCopyData();
+    if (this.#input.takeMessage() === null) return false;
+    if (!ROUND_ENDS.has(type)) return true;
+    this.#discarding = false;
+    this.#write(readyForQuery());
+    return true;
+  }
+
+  // --- from the engine ------------------------------------------------------
+
+  /** True while the client does not read fast enough. */
+  get paused() {
+    return !this.#gone && this.#socket.writableLength > OUTPUT_BYTES;
+  }
+
+  receive(chunk, events) {
+    this.#write(chunk);
+    for (const [type, status] of events) {
+      if (type === BACKEND.COPY_IN_RESPONSE) this.#onCopyIn();
+      else if (type === BACKEND.READY_FOR_QUERY) this.#onReady(status);
+      else this.#onError();
+    }
+  }
+
+  #onCopyIn() {
+    this.#copyIn = true;
+    this.#awaitingReady = false;
+    if (this.#gone) this.#failCopy();
+    else this.#pump();
+  }
+
+  #onError() {
+    if (!this.#copyIn) return;
+    // A simple query's ReadyForQuery follows by itself; otherwise the client
+    // sends a Sync.
+    this.#copyIn = false;
+    this.#awaitingReady = this.#simple;
+  }
+
+  #onReady(status) {
+    this.#inTransaction = status !== STATUS_IDLE;
+    this.#roundOpen = this.#awaitingReady = this.#simple = this.#copyIn = false;
+    if (this.#gone) {
+      this.#leave();
+      return;
+    }
+    this.#releaseIfIdle();
+    this.#pump();
+  }
+
+  /** A message of which the engine has a part must be completed first. */
+  #releaseIfIdle() {
+    const incomplete = this.#passingPieces && this.#input.insideMessage;
+    if (!this.#inTransaction && !this.#roundOpen && !incomplete) this.#scheduler.release(this);
+  }
+
+  // --- the end --------------------------------------------------------------
+
+  /** Brings a round that is under way to its end without the client. */
+  #abandonRound() {
+    this.#log(`client=${this.id} lost in_transaction=${this.#inTransaction} copy=${this.#copyIn}`);
+    this.#completePiece();
+    if (this.#copyIn) this.#failCopy();
+    else if (this.#awaitingReady) this.#engine.cancel();
+    else if (this.#roundOpen) this.#failRound();
+    else this.#leave();
+    this.#engine.drain(); // it may have stood still for this client
+  }
+
+  #completePiece() {
+    if (this.#passingPieces && this.#input.insideMessage) this.#engine.send(Buffer.alloc(this.#input.pieceLeft));
+  }
+
+  #failCopy() {
+    this.#copyIn = false;
+    this.#engine.send(copyFailMessage('the client is gone'));
+    if (this.#simple) this.#awaitingReady = true;
+    else this.#failRound();
+  }
+
+  /** A Sync alone would commit what the round has done so far. */
+  #failRound() {
+    this.#awaitingReady = true;
+    this.#engine.send(failingMessage());
+    this.#engine.send(syncMessage());
+  }
+
+  /** Rolls back what the client left open and gives the engine away. */
+  #leave() {
+    if (this.#inTransaction) {
+      this.#awaitingReady = true;
+      this.#engine.send(queryMessage('ROLLBACK'));
+      return; // onReady() comes back here
+    }
+    this.#scheduler.release(this);
+    this.#finish();
+  }
+
+  #finish() {
+    this.#scheduler.forget(this, this.#statements.takeCloseMessages());
+    this.onGone();
+  }
+
+  // --- the socket -----------------------------------------------------------
+
+  #write(bytes) {
+    if (!this.#gone && bytes.length > 0) this.#socket.write(bytes);
+  }
+
+  /** Reads from the client only what can be used soon. */
+  #throttle() {
+    const type = this.#input.insideMessage ? null : this.#input.nextType();
+    const whole = type === null || type === FRONTEND.COPY_DATA ? 0 : this.#input.nextSize();
+    const enough = Math.max(INPUT_BYTES, whole);
+    if (this.#input.size >= enough) this.#socket.pause();
+    else this.#socket.resume();
+  }
+
+  /** The engine has taken what it was given. */
+  onSpace() {
+    this.#pump();
+  }
+}
