@@ -1,14 +1,10 @@
 #include "common/copy_connection.h"
 
-#include <poll.h>
-#include <sys/socket.h>
-
-#include <algorithm>
-#include <cerrno>
 #include <utility>
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "common/copy_socket.h"
 #include "common/pg_connect.h"
 
 namespace hypershift {
@@ -94,6 +90,17 @@ absl::Status StartCopy(PGconn* connection, const std::string& sql, ExecStatusTyp
   Drain(connection).IgnoreError();
   return absl::InvalidArgumentError(wanted == PGRES_COPY_IN ? "the statement is not a COPY FROM STDIN"
                                                             : "the statement is not a COPY TO STDOUT");
+}
+
+// Queues the end of a COPY FROM STDIN, and sends everything.
+absl::Status SendEnd(PGconn* connection, const char* failure) {
+  int queued = 0;
+  while ((queued = PQputCopyEnd(connection, failure)) == 0) {
+    absl::Status flushed = FlushOutput(connection, /*ending=*/true);
+    if (!flushed.ok()) return flushed;
+  }
+  if (queued < 0) return LibpqError(connection);
+  return FlushOutput(connection, /*ending=*/true);
 }
 
 ResultPtr Run(PGconn* connection, const std::string& sql, const std::vector<std::string>& parameters) {
@@ -201,15 +208,16 @@ absl::StatusOr<std::optional<absl::string_view>> CopyReader::Next() {
 absl::StatusOr<CopyWriter> CopyWriter::Start(CopyConnection* connection, const std::string& sql) {
   absl::Status started = StartCopy(connection->raw(), sql, PGRES_COPY_IN);
   if (!started.ok()) return started;
-  // While libpq blocks in a write it reads the server's error into its own buffer, where nobody sees it before the end:
-  // the rest of the range would still be sent. So it must never block; Flush waits instead.
   if (PQsetnonblocking(connection->raw(), 1) != 0) return LibpqError(connection->raw());
-  return CopyWriter(connection);
+  CopyWriter writer(connection);
+  writer.user_timeout_ = SuspendUserTimeout(connection->raw());
+  return writer;
 }
 
 CopyWriter::CopyWriter(CopyWriter&& other) noexcept
     : connection_(std::exchange(other.connection_, nullptr)),
       unflushed_(other.unflushed_),
+      user_timeout_(other.user_timeout_),
       rows_(other.rows_),
       result_(std::move(other.result_)) {}
 
@@ -217,56 +225,24 @@ CopyWriter::~CopyWriter() {
   if (connection_ != nullptr) End("the client gave up").IgnoreError();
 }
 
-// Looks at the first byte that the server has sent, without taking it. During a COPY that is an error, a notice, a
-// changed setting, or the end of the connection. Over TLS it can't be told apart.
-bool CopyWriter::ServerHasFailed() {
-  PGconn* const connection = connection_->raw();
-  if (PQsslInUse(connection) || PQgssEncInUse(connection)) {
-    PQconsumeInput(connection);
-    return PQstatus(connection) == CONNECTION_BAD;
-  }
-  char type = 0;
-  const ssize_t size = recv(PQsocket(connection), &type, 1, MSG_PEEK | MSG_DONTWAIT);
-  if (size < 0) return errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR;
-  if (size == 0 || type == 'E') return true;
-  PQconsumeInput(connection);
-  PQfreeNotify(PQnotifies(connection));  // Handles the notice: nothing else looks at input during a COPY.
-  return false;
-}
-
-absl::Status CopyWriter::Flush() {
-  PGconn* const connection = connection_->raw();
-  while (true) {
-    const int left = PQflush(connection);
-    if (left == 0) {
-      unflushed_ = 0;
-      return absl::OkStatus();
-    }
-    if (left < 0) return End("the connection failed");
-    pollfd entry{PQsocket(connection), POLLIN | POLLOUT, 0};
-    if (poll(&entry, 1, -1) < 0 && errno != EINTR) return End("the client can't wait for its socket");
-    if ((entry.revents & (POLLIN | POLLERR | POLLHUP)) != 0 && ServerHasFailed()) {
-      return End("the server has failed");
-    }
-  }
-}
-
 absl::Status CopyWriter::Write(absl::string_view bytes) {
   if (connection_ == nullptr) {
     return result_.ok() ? absl::FailedPreconditionError("the COPY is already finished") : result_;
   }
-  if (ServerHasFailed()) return End("the server has failed");
   while (!bytes.empty()) {
+    PGconn* const connection = connection_->raw();
     const absl::string_view slice = bytes.substr(0, kWriteSlice);
-    const int queued = PQputCopyData(connection_->raw(), slice.data(), static_cast<int>(slice.size()));
+    const int queued = PQputCopyData(connection, slice.data(), static_cast<int>(slice.size()));
     if (queued < 0) return End("the client's buffer failed");
     if (queued > 0) {
       bytes.remove_prefix(slice.size());
       unflushed_ += slice.size();
     }
     if (queued == 0 || unflushed_ >= kWriteSlice) {
-      absl::Status flushed = Flush();
-      if (!flushed.ok()) return flushed;
+      if (ServerHasFailed(connection) || !FlushOutput(connection, /*ending=*/false).ok()) {
+        return End("the client met an error");
+      }
+      unflushed_ = 0;
     }
   }
   return absl::OkStatus();
@@ -274,12 +250,13 @@ absl::Status CopyWriter::Write(absl::string_view bytes) {
 
 absl::Status CopyWriter::End(const char* failure) {
   PGconn* const connection = std::exchange(connection_, nullptr)->raw();
-  // Blocking again, which sends what is left. An error of a connection comes with the result.
+  absl::Status status = SendEnd(connection, failure);
+  if (status.ok()) status = WaitForResult(connection);
   PQsetnonblocking(connection, 0);
-  if (PQputCopyEnd(connection, failure) < 0 && PQstatus(connection) != CONNECTION_BAD) {
-    return result_ = LibpqError(connection);
-  }
-  result_ = Drain(connection, &rows_);
+  RestoreUserTimeout(connection, user_timeout_);
+  // The server's reason, if there is one, says more than the connection's.
+  const absl::Status server = Drain(connection, &rows_);
+  result_ = !server.ok() && (status.ok() || !SqlState(server).empty()) ? server : status;
   if (result_.ok() && (failure != nullptr || PQstatus(connection) == CONNECTION_BAD)) {
     result_ = absl::InternalError("the COPY ended too early");
   }

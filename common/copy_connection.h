@@ -87,7 +87,7 @@ class CopyWriter {
 
   // Any number of bytes, cut anywhere. Blocks while the server does not take them, and keeps no more than some hundreds
   // of KiB of them. When it fails because the server has already ended the COPY with an error, that error is returned;
-  // it is looked for before each write, but may be seen as late as in Finish() (always so over TLS).
+  // it is looked for after every 256 KiB, but may be seen as late as in Finish() (always so over TLS).
   absl::Status Write(absl::string_view bytes);
   // Ends the COPY well; returns the number of rows the server took. After an error in Write it returns that again.
   absl::StatusOr<int64_t> Finish();
@@ -96,11 +96,10 @@ class CopyWriter {
   explicit CopyWriter(CopyConnection* connection) : connection_(connection) {}
   // Ends the COPY: well if `failure` is null, else as failed for that reason. The server's error, or OK.
   absl::Status End(const char* failure);
-  absl::Status Flush();
-  bool ServerHasFailed();
 
   CopyConnection* connection_;  // Null when the COPY is over, or the writer was moved from.
   size_t unflushed_ = 0;
+  unsigned user_timeout_ = 0;  // Milliseconds; restored at the end.
   int64_t rows_ = 0;
   absl::Status result_;
 };

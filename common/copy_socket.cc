@@ -1,0 +1,109 @@
+#include "common/copy_socket.h"
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <sys/socket.h>
+
+#include <array>
+#include <cerrno>
+#include <cstdint>
+#include <string>
+
+#include "absl/strings/match.h"
+#include "absl/strings/string_view.h"
+#include "common/pg_status.h"
+
+namespace hypershift {
+namespace {
+
+constexpr int kPollMilliseconds = 1000;
+constexpr uint32_t kSilenceMilliseconds = 30'000;
+
+// Whether segments or probes go unanswered for too long. A peer without room for data still answers probes.
+bool PeerIsSilent(PGconn* connection) {
+  tcp_info info{};
+  socklen_t size = sizeof(info);
+  if (getsockopt(PQsocket(connection), IPPROTO_TCP, TCP_INFO, &info, &size) != 0) return false;  // A unix socket.
+  return (info.tcpi_retransmits > 0 || info.tcpi_probes > 0) && info.tcpi_last_ack_recv >= kSilenceMilliseconds;
+}
+
+// Waits for one of `events`; `*ready` is what poll found.
+absl::Status Wait(PGconn* connection, short events, short* ready) {
+  while (true) {
+    pollfd entry{PQsocket(connection), events, 0};
+    const int count = poll(&entry, 1, kPollMilliseconds);
+    *ready = entry.revents;
+    if (count > 0 || (count < 0 && errno != EINTR)) return absl::OkStatus();  // libpq finds and words an error.
+    if (count < 0 || !PeerIsSilent(connection)) continue;
+    shutdown(PQsocket(connection), SHUT_RDWR);  // So that libpq learns of it.
+    return absl::UnavailableError("the server's machine has not answered for 30 s");
+  }
+}
+
+absl::Status Broken(PGconn* connection) { return PgErrorStatus(PQerrorMessage(connection), ""); }
+
+// The severity field of an ErrorResponse. Its letter follows a zero byte, which no text holds, so that this is never
+// found in a notice (https://www.postgresql.org/docs/15/protocol-error-fields.html).
+bool HoldsError(absl::string_view bytes) {
+  using std::string_literals::operator""s;
+  static const std::array<std::string, 3> kSeverities = {"\0VERROR\0"s, "\0VFATAL\0"s, "\0VPANIC\0"s};
+  for (const std::string& severity : kSeverities) {
+    if (absl::StrContains(bytes, severity)) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+unsigned SuspendUserTimeout(PGconn* connection) {
+  unsigned milliseconds = 0;
+  socklen_t size = sizeof(milliseconds);
+  if (getsockopt(PQsocket(connection), IPPROTO_TCP, TCP_USER_TIMEOUT, &milliseconds, &size) != 0) return 0;
+  RestoreUserTimeout(connection, 0);
+  return milliseconds;
+}
+
+void RestoreUserTimeout(PGconn* connection, unsigned milliseconds) {
+  // Fails for a unix socket, which needs none.
+  setsockopt(PQsocket(connection), IPPROTO_TCP, TCP_USER_TIMEOUT, &milliseconds, sizeof(milliseconds));
+}
+
+bool ServerHasFailed(PGconn* connection) {
+  if (!PQsslInUse(connection) && !PQgssEncInUse(connection)) {
+    std::array<char, 4096> input;
+    const ssize_t size = recv(PQsocket(connection), input.data(), input.size(), MSG_PEEK | MSG_DONTWAIT);
+    if (size < 0) return errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR;
+    if (size == 0 || HoldsError(absl::string_view(input.data(), static_cast<size_t>(size)))) return true;
+  }
+  PQconsumeInput(connection);
+  PQfreemem(PQnotifies(connection));  // Handles what was read: nothing else does during a COPY.
+  return PQstatus(connection) == CONNECTION_BAD;
+}
+
+absl::Status FlushOutput(PGconn* connection, bool ending) {
+  while (true) {
+    const int left = PQflush(connection);
+    if (left == 0) return absl::OkStatus();
+    if (left < 0) return Broken(connection);
+    short ready = 0;
+    absl::Status waited = Wait(connection, POLLIN | POLLOUT, &ready);
+    if (!waited.ok()) return waited;
+    if ((ready & ~POLLOUT) == 0) continue;
+    if (!ending && ServerHasFailed(connection)) return absl::AbortedError("the server has failed");
+    // The server may be unable to take our data before we take its notices.
+    if (ending && PQconsumeInput(connection) == 0) return Broken(connection);
+  }
+}
+
+absl::Status WaitForResult(PGconn* connection) {
+  while (PQisBusy(connection)) {
+    short ready = 0;
+    absl::Status waited = Wait(connection, POLLIN, &ready);
+    if (!waited.ok()) return waited;
+    if (PQconsumeInput(connection) == 0) return Broken(connection);
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace hypershift
