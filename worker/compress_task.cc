@@ -1,11 +1,10 @@
 #include "worker/compress_task.h"
 
-#include <map>
 #include <optional>
 #include <string>
-#include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "common/copy_connection.h"
 #include "common/names.h"
 #include "common/pg_status.h"
@@ -28,11 +27,15 @@ constexpr char kChunkOfSlice[] = "c.id = s.chunk_id";
 constexpr char kChunkOfConstraint[] =
     "c.id IN (SELECT k.chunk_id FROM _timescaledb_catalog.chunk_constraint k WHERE k.dimension_slice_id = s.id)";
 
-// $1 schema, $2 hypertable, $3 lower bound. The first chunk of the slice that isn't fully compressed (a frozen one, bit
-// 4, may be), its status, and the schema of TimescaleDB's functions. Columns that some versions lack are read through
-// to_jsonb: they are NULL there. The time dimension is the first open one; closed ones (hash) have no interval.
+constexpr char kOneSlice[] = "s.range_start = $3";
+constexpr char kSlicesThatEnded[] = "s.range_end <= $3";
+
+// $1 schema, $2 hypertable, $3 a bound of the slice, $4 the least chunk id. The first chunk that isn't fully compressed
+// (a frozen one, bit 4, may be), its status, and the schema of TimescaleDB's functions. Columns that some versions lack
+// are read through to_jsonb: they are NULL there. The time dimension is the first open one; closed ones (hash) have no
+// interval.
 constexpr char kFirstIncompleteChunkSql[] = R"sql(
-SELECT chunk.name, chunk.status,
+SELECT chunk.id, chunk.name, chunk.status,
        (SELECT pg_catalog.quote_ident(n.nspname)
           FROM pg_catalog.pg_extension e JOIN pg_catalog.pg_namespace n ON n.oid = e.extnamespace
          WHERE e.extname = 'timescaledb')
@@ -41,13 +44,11 @@ SELECT chunk.name, chunk.status,
                coalesce((c.fields->>'status')::int, 0) AS status
           FROM _timescaledb_catalog.hypertable h
           JOIN _timescaledb_catalog.dimension_slice s
-            ON s.range_start = $3
-           AND s.dimension_id = (SELECT min(d.id) FROM _timescaledb_catalog.dimension d
+            ON s.dimension_id = (SELECT min(d.id) FROM _timescaledb_catalog.dimension d
                                   WHERE d.hypertable_id = h.id AND d.interval_length IS NOT NULL)
           JOIN (SELECT id, to_jsonb(all_chunks) AS fields FROM _timescaledb_catalog.chunk all_chunks) c
-            ON )sql";
-constexpr char kFirstIncompleteChunkEnd[] = R"sql(
-         WHERE h.schema_name = $1 AND h.table_name = $2
+            ON {chunk_of_slice}
+         WHERE h.schema_name = $1 AND h.table_name = $2 AND {slices} AND c.id >= $4
            AND NOT coalesce((c.fields->>'dropped')::boolean, false)
            AND NOT coalesce((c.fields->>'osm_chunk')::boolean, false)) chunk
  WHERE chunk.status & ~4 <> 1
@@ -55,24 +56,30 @@ constexpr char kFirstIncompleteChunkEnd[] = R"sql(
  LIMIT 1)sql";
 
 struct Chunk {
+  std::string id;
   std::string name;  // What ::regclass takes.
   std::string status;
   std::string functions_schema;
 };
 
-absl::StatusOr<std::string> IncompleteChunkSql(CopyConnection* target) {
+absl::StatusOr<std::string> IncompleteChunkSql(CopyConnection* target, const v1::CompressWork& work) {
   HS_ASSIGN_OR_RETURN(const auto row, target->Execute(kSliceNamesItsChunkSql));
   const bool modern = !row.empty() && row[0] == "t";
-  return absl::StrCat(kFirstIncompleteChunkSql, modern ? kChunkOfSlice : kChunkOfConstraint, kFirstIncompleteChunkEnd);
+  return absl::StrReplaceAll(kFirstIncompleteChunkSql,
+                             {{"{chunk_of_slice}", modern ? kChunkOfSlice : kChunkOfConstraint},
+                              {"{slices}", work.all_chunks() ? kSlicesThatEnded : kOneSlice}});
 }
 
 absl::StatusOr<std::optional<Chunk>> FirstIncomplete(CopyConnection* target, const std::string& sql,
-                                                     const v1::CompressWork& work) {
+                                                     const v1::CompressWork& work, const std::string& least_id) {
+  const int64_t bound = work.all_chunks() ? work.ends_until() : work.range_start();
   HS_ASSIGN_OR_RETURN(const auto row, target->Execute(sql, {work.hypertable_schema(), work.hypertable_name(),
-                                                            absl::StrCat(work.range_start())}));
+                                                            absl::StrCat(bound), least_id}));
   if (row.empty()) return std::optional<Chunk>();
-  if (row.size() != 3 || !row[0] || !row[1] || !row[2]) return absl::InternalError("no answer about a chunk");
-  return Chunk{*row[0], *row[1], *row[2]};
+  if (row.size() != 4 || !row[0] || !row[1] || !row[2] || !row[3]) {
+    return absl::InternalError("no answer about a chunk");
+  }
+  return Chunk{*row[0], *row[1], *row[2], *row[3]};
 }
 
 // One transaction. Rows of a megabyte overflow a batch of 1,000, unless the limit is on (where there is one).
@@ -85,13 +92,17 @@ absl::Status CompressOnce(CopyConnection* target, const Chunk& chunk) {
 }
 
 absl::Status CompressAll(const v1::CompressWork& work, const TaskContext& task, CopyConnection* target) {
-  HS_ASSIGN_OR_RETURN(const std::string sql, IncompleteChunkSql(target));
-  std::map<std::string, int> calls;
+  HS_ASSIGN_OR_RETURN(const std::string sql, IncompleteChunkSql(target, work));
+  std::string chunk_id = "0";
+  int calls = 0;
   while (true) {
     HS_RETURN_IF_ERROR(task.progress->CheckCancelled());
-    HS_ASSIGN_OR_RETURN(const std::optional<Chunk> chunk, FirstIncomplete(target, sql, work));
+    HS_ASSIGN_OR_RETURN(const std::optional<Chunk> chunk, FirstIncomplete(target, sql, work, chunk_id));
     if (!chunk.has_value()) return absl::OkStatus();
-    if (++calls[chunk->name] > kMaxCallsPerChunk) {
+    // In the order of ids, so that thousands of chunks aren't looked through again for each.
+    calls = chunk->id == chunk_id ? calls + 1 : 1;
+    chunk_id = chunk->id;
+    if (calls > kMaxCallsPerChunk) {
       return MarkPermanent(absl::InternalError(absl::StrCat("chunk ", chunk->name, " still has status ", chunk->status,
                                                             " after ", kMaxCallsPerChunk, " calls of compress_chunk")));
     }

@@ -77,7 +77,7 @@ absl::Status TupleFields::CheckEnd() const {
 absl::Status CheckTuple(absl::string_view tuple, int field_count) {
   if (tuple.size() < 2) return absl::DataLossError("a tuple of the COPY stream is cut short");
   const int16_t count = ReadInt16(tuple.data());
-  if (count != field_count) {
+  if (count != field_count || count < 0) {
     return absl::DataLossError(absl::StrCat("a tuple of the COPY stream has ", count, " fields, not ", field_count));
   }
   const char* at = tuple.data() + 2;
