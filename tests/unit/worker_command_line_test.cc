@@ -1,0 +1,116 @@
+// Promise: bad input is one clear line that never repeats a password; only addresses on this machine are taken.
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "worker/command_line.h"
+#include "worker/coordinator_address.h"
+
+namespace hypershift {
+namespace {
+
+absl::StatusOr<WorkerCommand> Parse(std::vector<const char*> arguments, const std::string& standard_input = "") {
+  unsetenv("HYPERSHIFT_SOURCE_URI");
+  unsetenv("HYPERSHIFT_TARGET_URI");
+  arguments.insert(arguments.begin(), "hypershift-worker");
+  std::istringstream stream(standard_input);
+  return ParseWorkerCommand(static_cast<int>(arguments.size()), arguments.data(), stream);
+}
+
+TEST(WorkerCommandLineTest, TakesEverything) {
+  const auto command = Parse({"--coordinator",
+                              "127.0.0.1:7433",
+                              "--coordinator",
+                              "unix:/tmp/c",
+                              "--source",
+                              "postgres://u@s/a",
+                              "--target",
+                              "postgres://u@t/b",
+                              "--source-password",
+                              "canary",
+                              "--name",
+                              "n",
+                              "--zone",
+                              "z",
+                              "--slots",
+                              "0",
+                              "--keeper-grace",
+                              "90s",
+                              "--log-format",
+                              "json",
+                              "--verbose",
+                              "--keeper"});
+  ASSERT_TRUE(command.ok()) << command.status();
+  EXPECT_EQ(command->options.coordinators, (std::vector<std::string>{"127.0.0.1:7433", "unix:/tmp/c"}));
+  EXPECT_EQ(command->options.source.Get("host"), "s");
+  EXPECT_EQ(command->options.source.password().Reveal(), "canary");
+  EXPECT_EQ(command->options.target.Get("dbname"), "b");
+  EXPECT_EQ(command->options.name, "n");
+  EXPECT_EQ(command->options.slots, 0);
+  EXPECT_EQ(command->options.keeper_grace, absl::Seconds(90));
+  EXPECT_EQ(command->log_format, LogFormat::kJson);
+  EXPECT_TRUE(command->verbose && command->keeper);
+}
+
+TEST(WorkerCommandLineTest, ReadsConnectionsFromStandardInput) {
+  const auto command = Parse({"--coordinator", "unix:/c", "--connections-from-stdin"},
+                             R"({"source": "postgres://u:canary@s/a", "target": "host=t user=u dbname=b"})");
+  ASSERT_TRUE(command.ok()) << command.status();
+  EXPECT_EQ(command->options.source.password().Reveal(), "canary");
+  EXPECT_EQ(command->options.target.Get("host"), "t");
+  EXPECT_FALSE(command->options.name.empty());
+  EXPECT_EQ(command->options.slots, 4);
+}
+
+TEST(WorkerCommandLineTest, BadInputIsOneLineWithoutAPassword) {
+  const std::vector<std::vector<const char*>> cases = {
+      {},
+      {"--coordinator", "unix:/c"},
+      {"--coordinator", "unix:/c", "--source", "postgres://u:canary@[s/a", "--target", "dbname=b"},
+      {"--coordinator", "nowhere", "--source", "dbname=a", "--target", "dbname=b"},
+      {"--coordinator", "10.0.0.1:1", "--source", "dbname=a", "--target", "dbname=b"},
+      {"--coordinator", "unix:/c", "--source", "dbname=a", "--target", "dbname=b", "--slots", "-1"},
+      {"--coordinator", "unix:/c", "--source", "dbname=a", "--target", "dbname=b", "--slots", "many"},
+      {"--coordinator", "unix:/c", "--source", "dbname=a", "--target", "dbname=b", "--keeper-grace", "long"},
+      {"--coordinator", "unix:/c", "--source", "dbname=a", "--target", "dbname=b", "--log-format", "xml"},
+      {"--coordinator", "unix:/c", "postgres://u:canary@s/a"},
+      {"--target-pasword=canary"},
+  };
+  for (const std::vector<const char*>& arguments : cases) {
+    const auto command = Parse(arguments);
+    ASSERT_FALSE(command.ok());
+    const std::string message(command.status().message());
+    EXPECT_FALSE(message.empty());
+    EXPECT_EQ(message.find('\n'), std::string::npos) << message;
+    EXPECT_EQ(message.find("canary"), std::string::npos) << message;
+  }
+  for (const char* input : {"", "canary", "[]", R"({"source": 5, "target": "dbname=canary"})"}) {
+    const auto command = Parse({"--coordinator", "unix:/c", "--connections-from-stdin"}, input);
+    ASSERT_FALSE(command.ok());
+    EXPECT_EQ(command.status().message().find("canary"), absl::string_view::npos);
+  }
+}
+
+TEST(WorkerCommandLineTest, VersionAndHelpAreMessages) {
+  EXPECT_FALSE(Parse({"--version"})->message.empty());
+  EXPECT_NE(Parse({"--help"})->message.find("--coordinator"), std::string::npos);
+}
+
+TEST(CoordinatorAddressTest, OnlyThisMachine) {
+  for (const char* good : {"localhost:1", "127.0.0.1:7433", "127.9.9.9:65535", "[::1]:80", "unix:/run/h.sock"}) {
+    EXPECT_TRUE(CheckCoordinatorAddress(good).ok()) << good;
+  }
+  for (const char* off : {"db.example.com:1", "10.0.0.1:1", "0.0.0.0:1", "[::]:1", "[fe80::1]:1", "127.0.0.1.x:1"}) {
+    EXPECT_TRUE(absl::IsUnimplemented(CheckCoordinatorAddress(off))) << off;
+  }
+  for (const char* bad :
+       {"", "localhost", "localhost:", ":1", "localhost:0", "localhost:65536", "localhost:x", "unix:"}) {
+    EXPECT_TRUE(absl::IsInvalidArgument(CheckCoordinatorAddress(bad))) << bad;
+  }
+}
+
+}  // namespace
+}  // namespace hypershift
