@@ -39,7 +39,8 @@ struct Arguments {
 };
 
 void Declare(CLI::App* app, Arguments* arguments) {
-  app->add_option("--coordinator", arguments->coordinators, "Where a coordinator listens: host:port or unix:/path");
+  app->add_option("--coordinator", arguments->coordinators, "Where a coordinator listens: host:port or unix:/path")
+      ->allow_extra_args(false);
   app->add_option("-s,--source", arguments->source, "The source database")->envname("HYPERSHIFT_SOURCE_URI");
   app->add_option("-t,--target", arguments->target, "The target database")->envname("HYPERSHIFT_TARGET_URI");
   app->add_option("--source-password", arguments->source_password, "The source's password");

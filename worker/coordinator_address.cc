@@ -25,6 +25,10 @@ bool IsLoopback(const std::string& host) {
 }  // namespace
 
 absl::Status CheckCoordinatorAddress(absl::string_view address) {
+  // Perhaps a database's URI in the wrong place: it must not be repeated.
+  if (absl::StrContains(address, "@")) {
+    return absl::InvalidArgumentError("a coordinator address must be host:port or unix:/path, without a user");
+  }
   if (absl::StartsWith(address, "unix:")) {
     if (address.size() > 5) return absl::OkStatus();
     return absl::InvalidArgumentError("coordinator address 'unix:' names no socket");

@@ -77,6 +77,7 @@ TEST(WorkerCommandLineTest, BadInputIsOneLineWithoutAPassword) {
       {"--coordinator", "unix:/c", "--source", "dbname=a", "--target", "dbname=b", "--keeper-grace", "long"},
       {"--coordinator", "unix:/c", "--source", "dbname=a", "--target", "dbname=b", "--log-format", "xml"},
       {"--coordinator", "unix:/c", "postgres://u:canary@s/a"},
+      {"--coordinator", "postgres://u:canary@s/a", "--source", "dbname=a", "--target", "dbname=b"},
       {"--target-pasword=canary"},
   };
   for (const std::vector<const char*>& arguments : cases) {
