@@ -184,8 +184,8 @@ TEST(ParseConfigTest, ErrorsNameTheLineAndTheRemedy) {
 
 // A password in a file that can't be parsed is not shown.
 TEST(ParseConfigTest, ErrorsDoNotShowConnectionStrings) {
-  for (const char* yaml : {"source: [postgres://me:canary@h/d]\n", "postgres://me:canary@h/d: x\n",
-                           "postgres://me:canary@h/d\n"}) {
+  for (const char* yaml :
+       {"source: [postgres://me:canary@h/d]\n", "postgres://me:canary@h/d: x\n", "postgres://me:canary@h/d\n"}) {
     EXPECT_THAT(ErrorOf(yaml), Not(HasSubstr("canary"))) << yaml;
   }
 }
