@@ -8,7 +8,6 @@
 #include <array>
 #include <cerrno>
 #include <cstdint>
-#include <string>
 
 #include "absl/strings/match.h"
 #include "absl/strings/string_view.h"
@@ -46,9 +45,8 @@ absl::Status Broken(PGconn* connection) { return PgErrorStatus(PQerrorMessage(co
 // The severity field of an ErrorResponse. Its letter follows a zero byte, which no text holds, so that this is never
 // found in a notice (https://www.postgresql.org/docs/15/protocol-error-fields.html).
 bool HoldsError(absl::string_view bytes) {
-  using std::string_literals::operator""s;
-  static const std::array<std::string, 3> kSeverities = {"\0VERROR\0"s, "\0VFATAL\0"s, "\0VPANIC\0"s};
-  for (const std::string& severity : kSeverities) {
+  constexpr absl::string_view kSeverities[] = {{"\0VERROR\0", 8}, {"\0VFATAL\0", 8}, {"\0VPANIC\0", 8}};
+  for (absl::string_view severity : kSeverities) {
     if (absl::StrContains(bytes, severity)) return true;
   }
   return false;

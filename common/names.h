@@ -32,7 +32,8 @@ struct QualifiedName {
   std::string Quoted() const;  // "public"."flights": for SQL.
   // public.flights, or "Mixed"."Table" where quotes are needed: for people; what ParseQualifiedName takes.
   std::string Display() const;
-  auto operator<=>(const QualifiedName&) const = default;
+  // clang-tidy 14 takes the 0 that the compiler puts here for a pointer.
+  auto operator<=>(const QualifiedName&) const = default;  // NOLINT(modernize-use-nullptr)
 };
 
 // Parses what a user writes in the configuration: public.flights, "Mixed"."Table". Unquoted parts are folded to lower
