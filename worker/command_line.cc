@@ -12,7 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/status_macros.h"
 #include "common/version.h"
-#include "worker/coordinator_address.h"
+#include "common/coordinator_address.h"
 
 namespace hypershift {
 namespace {

@@ -7,7 +7,7 @@
 #include "common/grpc_status.h"
 #include "common/log.h"
 #include "common/status_macros.h"
-#include "worker/coordinator_address.h"
+#include "common/coordinator_address.h"
 
 namespace hypershift {
 namespace {

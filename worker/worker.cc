@@ -17,7 +17,7 @@
 #include "common/pg_status.h"
 #include "common/status_macros.h"
 #include "common/version.h"
-#include "worker/coordinator_address.h"
+#include "common/coordinator_address.h"
 #include "worker/coordinator_client.h"
 #include "worker/keeper.h"
 #include "worker/slot.h"

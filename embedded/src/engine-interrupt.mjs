@@ -1,38 +1,79 @@
-// Cancelling the statement that runs. PostgreSQL looks at two flags in its own
-// memory; no other thread can reach that memory, so the engine's thread sets
-// them itself whenever it comes by here with the main thread's wish. It comes by
-// in its I/O callbacks: a COPY stops at once, a pure computation does not.
+// Stopping the statement that runs: for a CancelRequest, for a client that has
+// gone, and for statement_timeout. PostgreSQL looks at two flags in its own
+// memory. No other thread can reach that memory and no signal arrives here, so
+// the engine's thread sets the flags itself, whenever PostgreSQL calls out of
+// WebAssembly for input, output or the time. A COPY or a sort on disk stops at
+// once; a pure computation or pg_sleep() does not.
+
+const WATCHED_CALLS = [
+  'clock_time_get',
+  'emscripten_date_now',
+  'emscripten_get_now',
+  'fd_pread',
+  'fd_pwrite',
+  'fd_read',
+  'fd_write',
+];
 
 export class EngineInterrupt {
-  #module;
-  #wish; // Int32Array of one, shared with the main thread
+  #heap = null; // () => Int32Array
   #pending = 0; // address of InterruptPending
   #cancel = 0; // address of QueryCancelPending
+  #wish; // Int32Array of one, shared with the main thread
+  #deadline = Infinity; // of the statement that runs
 
-  constructor(module, wish) {
-    this.#module = module;
+  constructor(wish) {
     this.#wish = wish;
+  }
+
+  /** Puts a look at wish and deadline before the calls out of WebAssembly. */
+  watch(imports) {
+    const calls = imports.env;
+    for (const name of WATCHED_CALLS) {
+      const original = calls[name];
+      const watched = (...args) => {
+        this.poll();
+        return original(...args);
+      };
+      calls[name] = Object.assign(watched, original);
+    }
+  }
+
+  /** From now on statements are interrupted. */
+  arm(module) {
     // PostgreSQL declares InterruptPending, QueryCancelPending and ProcDiePending
     // in a row; only the outer two are exported.
-    if (module._ProcDiePending - module._InterruptPending === 8) {
-      this.#pending = module._InterruptPending;
-      this.#cancel = this.#pending + 4;
+    if (module._ProcDiePending - module._InterruptPending !== 8) {
+      throw new Error('the engine is not the build this server was made for');
     }
+    this.#pending = module._InterruptPending >> 2;
+    this.#cancel = this.#pending + 1;
+    this.#heap = () => module.HEAP32;
+  }
+
+  /** A statement begins, and may take so long; 0 for no limit. */
+  begin(timeoutMs) {
+    this.#deadline = timeoutMs > 0 ? performance.now() + timeoutMs : Infinity;
   }
 
   /** Called from within a statement. */
   poll() {
-    if (Atomics.load(this.#wish, 0) !== 0) this.#store(1);
+    if (this.#heap === null) return;
+    const late = this.#deadline !== Infinity && performance.now() >= this.#deadline;
+    if (late) this.#deadline = Infinity;
+    if (late || Atomics.load(this.#wish, 0) !== 0) this.#store(1);
   }
 
   /** Called between statements: a wish that came too late is forgotten. */
   clear() {
-    if (Atomics.exchange(this.#wish, 0, 0) !== 0) this.#store(0);
+    this.#deadline = Infinity;
+    Atomics.store(this.#wish, 0, 0);
+    this.#store(0);
   }
 
   #store(value) {
-    if (this.#pending === 0) return;
-    this.#module.HEAP32[this.#cancel >> 2] = value;
-    this.#module.HEAP32[this.#pending >> 2] = value;
+    const heap = this.#heap();
+    heap[this.#cancel] = value;
+    heap[this.#pending] = value;
   }
 }

@@ -6,7 +6,9 @@
 // Values of PostgreSQL's GucContext and GucSource enumerations (guc.h).
 const CONTEXT_SIGHUP = 2;
 const CONTEXT_SUSET = 5;
+const CONTEXT_BACKEND = 4;
 const SOURCE_DATABASE = 6;
+const SOURCE_OVERRIDE = 10;
 
 const SETTINGS = {
   allow_system_table_mods: 'off',
@@ -44,16 +46,26 @@ export class EngineSettings {
   #module;
   #names; // pointers to the names in REPORTED
   #last = [];
+  #statementTimeout;
 
   constructor(module) {
     this.#module = module;
     this.#names = REPORTED.map((name) => this.#cstring(name));
+    this.#statementTimeout = this.#cstring('statement_timeout');
   }
 
   applyServerWide(inMemory) {
     for (const [name, value] of Object.entries(SETTINGS)) this.#set(name, value, CONTEXT_SUSET);
     if (!inMemory) return;
     for (const [name, value] of Object.entries(MEMORY_SETTINGS)) this.#set(name, value, CONTEXT_SIGHUP);
+  }
+
+  /**
+   * What RESET SESSION AUTHORIZATION returns to; the engine leaves it unset.
+   * Looks the role up, so it must be called inside a transaction block.
+   */
+  applyLoginRole(role) {
+    this.#set('session_authorization', role, CONTEXT_BACKEND, SOURCE_OVERRIDE);
   }
 
   /** `[name, value]` of the reported settings that changed since the last call. */
@@ -68,9 +80,14 @@ export class EngineSettings {
     return changes;
   }
 
-  #set(name, value, context) {
+  /** The engine has no timers, so others must watch the time. */
+  statementTimeoutMs() {
+    return Number(this.#read(this.#statementTimeout));
+  }
+
+  #set(name, value, context, source = SOURCE_DATABASE) {
     const pointers = [this.#cstring(name), this.#cstring(value)];
-    this.#module._SetConfigOption(...pointers, context, SOURCE_DATABASE);
+    this.#module._SetConfigOption(...pointers, context, source);
     for (const pointer of pointers) this.#module._free(pointer);
   }
 

@@ -13,13 +13,19 @@ import { Ring } from './ring.mjs';
 // overwrites its data.
 const C_STACK_BYTES = 16 * 1024 * 1024;
 
-/** An "extension" in the engine's sense: code that runs before it boots. */
-const largeStack = {
-  name: 'large-stack',
+const interrupt = new EngineInterrupt(workerData.cancelWish);
+
+/** An "extension" in the engine's sense: code that takes part in its boot. */
+const preparation = {
+  name: 'preparation',
   setup: async (_engine, options) => ({
     emscriptenOpts: {
       ...options,
-      postRun: [...(options.postRun ?? []), (module) => enlargeStack(module)],
+      instantiateWasm: (imports, done) => {
+        interrupt.watch(imports);
+        return options.instantiateWasm(imports, done);
+      },
+      postRun: [...(options.postRun ?? []), enlargeStack],
     },
   }),
 };
@@ -32,19 +38,23 @@ function enlargeStack(module) {
 async function boot({ dataDir }) {
   const engine = await PGlite.create({
     dataDir: dataDir ?? 'memory://',
-    extensions: { largeStack, ...extensionBundles() },
+    extensions: { preparation, ...extensionBundles() },
   });
-  new EngineSettings(engine.Module).applyServerWide(dataDir === null);
+  const settings = new EngineSettings(engine.Module);
+  settings.applyServerWide(dataDir === null);
+  await engine.exec('BEGIN');
+  settings.applyLoginRole('postgres');
+  await engine.exec('COMMIT');
   await engine.exec('RESET ALL');
   // Without its library, inserts into existing hypertables fail.
   await engine.exec("LOAD 'timescaledb'");
   return engine.Module;
 }
 
-function serve(module, { input, output, cancelWish }) {
+function serve(module, { input, output }) {
   const settings = new EngineSettings(module);
   settings.takeChanges();
-  const interrupt = new EngineInterrupt(module, cancelWish);
+  interrupt.arm(module);
   const io = new EngineIo(module, {
     input: new Ring(input),
     output: new Ring(output),
@@ -53,6 +63,7 @@ function serve(module, { input, output, cancelWish }) {
   });
   for (;;) {
     const type = io.waitForMessage();
+    interrupt.begin(settings.statementTimeoutMs());
     // The length is only looked at to be more than one; it reads by itself.
     module._interactive_one(5, type);
     interrupt.clear();

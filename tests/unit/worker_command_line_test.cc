@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "worker/command_line.h"
-#include "worker/coordinator_address.h"
+#include "common/coordinator_address.h"
 
 namespace hypershift {
 namespace {

@@ -1,4 +1,4 @@
-#include "worker/coordinator_address.h"
+#include "common/coordinator_address.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -22,9 +22,7 @@ bool IsLoopback(const std::string& host) {
   return inet_pton(AF_INET6, host.c_str(), &v6) == 1 && IN6_IS_ADDR_LOOPBACK(&v6);
 }
 
-}  // namespace
-
-absl::Status CheckCoordinatorAddress(absl::string_view address) {
+absl::Status CheckAddress(absl::string_view address, int lowest_port) {
   // Perhaps a database's URI in the wrong place: it must not be repeated.
   if (absl::StrContains(address, "@")) {
     return absl::InvalidArgumentError("a coordinator address must be host:port or unix:/path, without a user");
@@ -36,7 +34,7 @@ absl::Status CheckCoordinatorAddress(absl::string_view address) {
   const size_t colon = address.rfind(':');
   int port = 0;
   if (colon == absl::string_view::npos || colon == 0 || !absl::SimpleAtoi(address.substr(colon + 1), &port) ||
-      port < 1 || port > 65535) {
+      port < lowest_port || port > 65535) {
     return absl::InvalidArgumentError(
         absl::StrCat("coordinator address '", address, "' is neither host:port nor unix:/path"));
   }
@@ -47,5 +45,11 @@ absl::Status CheckCoordinatorAddress(absl::string_view address) {
                                                "' is not on this machine, and TLS is not there yet: only loopback and "
                                                "unix:/path addresses are taken"));
 }
+
+}  // namespace
+
+absl::Status CheckCoordinatorAddress(absl::string_view address) { return CheckAddress(address, 1); }
+
+absl::Status CheckListenAddress(absl::string_view address) { return CheckAddress(address, 0); }
 
 }  // namespace hypershift

@@ -1,0 +1,103 @@
+#include "cli/command_line.h"
+
+#include <CLI/CLI.hpp>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "common/status_macros.h"
+#include "common/version.h"
+#include "coordinator/run_flags.h"
+
+namespace hypershift {
+namespace {
+
+struct Flags {
+  RunFlags run;
+  StatusOptions status;
+  bool force = false;
+};
+
+absl::StatusOr<Command> RunCommand(CommandKind kind, const RunFlags& flags) {
+  Command command;
+  command.kind = kind;
+  HS_ASSIGN_OR_RETURN(command.coordinator, kind == CommandKind::kClone ? CloneOptions(flags) : VerifyOptions(flags));
+  command.report_file = flags.report;
+  return command;
+}
+
+absl::StatusOr<Command> TargetCommand(CommandKind kind, const Flags& flags) {
+  Command command;
+  command.kind = kind;
+  command.status = flags.status;
+  command.force = flags.force;
+  if (kind == CommandKind::kStatus && !flags.status.coordinator.empty()) return command;
+  HS_ASSIGN_OR_RETURN(const Config config, LayConfig(flags.run));
+  if (kind == CommandKind::kStatus && config.target.empty()) {
+    return absl::InvalidArgumentError(
+        "status: say --coordinator ADDRESS, or --target URI to find the coordinator by the target's journal");
+  }
+  HS_ASSIGN_OR_RETURN(command.target, TargetOf(flags.run, config));
+  return command;
+}
+
+// Early versions had no commands: their flags alone mean clone.
+std::vector<std::string> WithCommand(int argc, const char* const* argv) {
+  std::vector<std::string> arguments(argv + 1, argv + argc);
+  if (arguments.empty()) return {"--help"};
+  const std::string& first = arguments.front();
+  const bool is_flag = first.size() > 1 && first[0] == '-';
+  if (is_flag && first != "-h" && first != "--help" && first != "--version") {
+    arguments.insert(arguments.begin(), "clone");
+  }
+  return arguments;
+}
+
+}  // namespace
+
+absl::StatusOr<Command> ParseCommand(int argc, const char* const* argv) {
+  Flags flags;
+  CLI::App app("Moves a PostgreSQL database into TimescaleDB, compressed, in one step.", "hypershift");
+  app.set_version_flag("--version", std::string(kVersion));
+  app.require_subcommand(1);
+  CLI::App* clone =
+      app.add_subcommand("clone", "Move a PostgreSQL database into TimescaleDB; the same command resumes");
+  AddSourceFlags(clone, &flags.run);
+  AddTargetFlags(clone, &flags.run);
+  AddRunFlags(clone, &flags.run);
+  AddCloneFlags(clone, &flags.run);
+  CLI::App* verify = app.add_subcommand("verify", "Read a migrated target back and compare it with what was copied");
+  AddTargetFlags(verify, &flags.run);
+  AddRunFlags(verify, &flags.run);
+  CLI::App* status = app.add_subcommand("status", "Show a running migration");
+  status->add_option("--coordinator", flags.status.coordinator, "The coordinator's address")->type_name("ADDRESS");
+  status->add_flag("--watch", flags.status.watch, "Follow it to its end");
+  status->add_flag("--json", flags.status.json, "As JSON");
+  AddTargetFlags(status, &flags.run);
+  CLI::App* cleanup = app.add_subcommand("cleanup", "Remove the journal (schema _hypershift) from the target");
+  cleanup->add_flag("--force", flags.force, "Even while a coordinator leads a migration there");
+  AddTargetFlags(cleanup, &flags.run);
+  app.footer("Further programs in one: hypershift worker … (see hypershift worker --help).");
+
+  std::vector<std::string> arguments = WithCommand(argc, argv);
+  std::reverse(arguments.begin(), arguments.end());  // CLI11 takes them from the back.
+  try {
+    app.parse(arguments);
+  } catch (const CLI::CallForHelp&) {
+    Command command;
+    const std::vector<CLI::App*> chosen = app.get_subcommands();
+    command.message = chosen.empty() ? app.help() : chosen.front()->help();
+    return command;
+  } catch (const CLI::CallForVersion&) {
+    Command command;
+    command.message = absl::StrCat("hypershift ", kVersion, "\n");
+    return command;
+  } catch (const CLI::ParseError& error) {
+    return absl::InvalidArgumentError(absl::StrCat(error.what(), " (see hypershift --help)"));
+  }
+  if (clone->parsed()) return RunCommand(CommandKind::kClone, flags.run);
+  if (verify->parsed()) return RunCommand(CommandKind::kVerify, flags.run);
+  return TargetCommand(status->parsed() ? CommandKind::kStatus : CommandKind::kCleanup, flags);
+}
+
+}  // namespace hypershift

@@ -1,0 +1,96 @@
+#include "coordinator/coordinator.h"
+
+#include <grpcpp/ext/proto_server_reflection_plugin.h>
+#include <grpcpp/grpcpp.h>
+#include <grpcpp/health_check_service_interface.h>
+
+#include <utility>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "common/log.h"
+#include "common/coordinator_address.h"
+#include "common/status_macros.h"
+#include "coordinator/journal.h"
+#include "coordinator/migration_setup.h"
+#include "coordinator/run_loop.h"
+#include "coordinator/services.h"
+
+namespace hypershift {
+namespace {
+
+class CoordinatorImpl final : public Coordinator {
+ public:
+  explicit CoordinatorImpl(CoordinatorOptions options)
+      : options_(std::move(options)),
+        state_(options_.times),
+        journal_(options_.target),
+        worker_service_(&state_),
+        migration_service_(&state_) {}
+
+  ~CoordinatorImpl() override {
+    // Calls still parked are cancelled: they poll for it.
+    if (server_ != nullptr) server_->Shutdown(std::chrono::system_clock::now() + std::chrono::seconds(1));
+  }
+
+  absl::StatusOr<std::string> Listen() override {
+    HS_RETURN_IF_ERROR(WithContext(CheckListenAddress(options_.listen), "--listen"));
+    grpc::EnableDefaultHealthCheckService(true);
+    grpc::reflection::InitProtoReflectionServerBuilderPlugin();
+    grpc::ServerBuilder builder;
+    int port = 0;
+    builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
+    builder.AddListeningPort(options_.listen, grpc::InsecureServerCredentials(), &port);
+    builder.RegisterService(&worker_service_);
+    builder.RegisterService(&migration_service_);
+    server_ = builder.BuildAndStart();
+    if (server_ == nullptr) {
+      return absl::UnavailableError(absl::StrCat("--listen: ", options_.listen, " can't be bound: is the port in use?"));
+    }
+    address_ = absl::StartsWith(options_.listen, "unix:")
+                   ? options_.listen
+                   : absl::StrCat(options_.listen.substr(0, options_.listen.rfind(':') + 1), port);
+    return address_;
+  }
+
+  absl::StatusOr<RunResult> Run() override {
+    MigrationSetup setup(options_, address_, &state_, &journal_);
+    const absl::Status ready = setup.Run();
+    if (!ready.ok()) {
+      state_.SetError(std::string(ready.message()));
+      state_.SetPhase(v1::MigrationPhase::PHASE_STOPPED, "stopped before any range was leased");
+      state_.Finish(false);
+      return ready;
+    }
+    RunLoop loop(options_, setup.record(), setup.TakeSnapshotHolder(), &state_, &journal_);
+    absl::StatusOr<RunResult> result = loop.Run();
+    if (!result.ok()) {
+      state_.SetError(std::string(result.status().message()));
+      state_.SetPhase(v1::MigrationPhase::PHASE_STOPPED, "stopped by an error; the same command resumes");
+      state_.Finish(false);
+      state_.WaitUntilTold(absl::Seconds(3));
+    }
+    return result;
+  }
+
+  void Stop(bool at_once) override { state_.RequestStop(at_once); }
+
+  MigrationState* state() override { return &state_; }
+
+ private:
+  const CoordinatorOptions options_;
+  std::string address_;
+  MigrationState state_;
+  Journal journal_;
+  WorkerServiceImpl worker_service_;
+  MigrationServiceImpl migration_service_;
+  std::unique_ptr<grpc::Server> server_;
+};
+
+}  // namespace
+
+std::unique_ptr<Coordinator> Coordinator::Create(CoordinatorOptions options) {
+  return std::make_unique<CoordinatorImpl>(std::move(options));
+}
+
+}  // namespace hypershift

@@ -1,0 +1,284 @@
+#include "coordinator/hypertable_spec.h"
+
+#include <algorithm>
+#include <set>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
+#include "absl/time/civil_time.h"
+#include "absl/time/time.h"
+#include "common/names.h"
+#include "common/status_macros.h"
+
+namespace hypershift {
+namespace {
+
+constexpr Oid kInt8 = 20;
+constexpr Oid kInt2 = 21;
+constexpr Oid kInt4 = 23;
+constexpr Oid kDateType = 1082;
+constexpr Oid kTimestampType = 1114;
+constexpr Oid kTimestamptzType = 1184;
+
+std::optional<TimeType> TimeTypeOf(Oid base_type) {
+  switch (base_type) {
+    case kInt2:
+    case kInt4:
+    case kInt8:
+      return TimeType::kInteger;
+    case kDateType:
+      return TimeType::kDate;
+    case kTimestampType:
+      return TimeType::kTimestamp;
+    case kTimestamptzType:
+      return TimeType::kTimestamptz;
+    default:
+      return std::nullopt;
+  }
+}
+
+std::string Place(const HypertableConfig& config) {
+  return absl::StrCat(config.line > 0 ? absl::StrCat("hypertable_configs (line ", config.line, ")") : "hypertable_configs",
+                      ": ", config.table.Display());
+}
+
+std::string DidYouMean(const std::string& name, const std::vector<std::string>& candidates) {
+  const std::string nearest = NearestName(name, candidates);
+  return nearest.empty() ? "" : absl::StrCat(" (did you mean '", nearest, "'?)");
+}
+
+absl::StatusOr<const Table*> FindTableFor(const HypertableConfig& config, const Catalog& catalog) {
+  const Table* table = catalog.FindTable(config.table);
+  if (table == nullptr) {
+    std::vector<std::string> names;
+    for (const auto& [oid, candidate] : catalog.tables) names.push_back(candidate.name.Display());
+    return absl::InvalidArgumentError(
+        absl::StrCat(Place(config), ": the source has no such table", DidYouMean(config.table.Display(), names)));
+  }
+  if (table->kind == 'p' || table->is_partition || table->has_children) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(Place(config), ": a partitioned or inherited table can't become a hypertable yet: remove the entry"));
+  }
+  if (table->kind != 'r') {
+    return absl::InvalidArgumentError(absl::StrCat(Place(config), ": it is no ordinary table: remove the entry"));
+  }
+  return table;
+}
+
+absl::StatusOr<const Column*> FindColumnFor(const HypertableConfig& config, const Table& table, const std::string& name,
+                                            const std::string& key) {
+  const Column* column = table.FindColumn(name);
+  if (column != nullptr) return column;
+  std::vector<std::string> names;
+  for (const Column& candidate : table.columns) names.push_back(candidate.name);
+  return absl::InvalidArgumentError(
+      absl::StrCat(Place(config), ": ", key, ": there is no column '", name, "'", DidYouMean(name, names)));
+}
+
+// Intervals with units are for time columns; a plain integer is microseconds there, and the column's own unit otherwise.
+absl::StatusOr<int64_t> InternalInterval(const HypertableConfig& config, const Interval& interval, TimeType type,
+                                         const std::string& key) {
+  if (type == TimeType::kInteger && interval.has_unit) {
+    return absl::InvalidArgumentError(absl::StrCat(Place(config), ": ", key, ": '", interval.text, "' has a unit, but '",
+                                                   config.time_column_name,
+                                                   "' is an integer column: give a plain integer in its own unit"));
+  }
+  if (type == TimeType::kDate && interval.value % kMicrosecondsPerDay != 0) {
+    return absl::InvalidArgumentError(absl::StrCat(Place(config), ": ", key, ": '", interval.text, "' is no whole number of days, but '",
+                                                   config.time_column_name, "' is a date column"));
+  }
+  return interval.value;
+}
+
+const Index* FindTimeIndex(const Catalog& catalog, const Table& table, const std::string& column) {
+  for (const Index* index : catalog.IndexesOf(table.oid)) {
+    if (index->valid && !index->partial && index->method == "btree" && !index->key_columns.empty() &&
+        index->key_columns.front() == column) {
+      return index;
+    }
+  }
+  return nullptr;
+}
+
+absl::Status CheckCompressColumns(const HypertableConfig& config, const Table& table) {
+  for (const std::string& name : config.compress->segmentby) {
+    HS_RETURN_IF_ERROR(FindColumnFor(config, table, name, "compress: segmentby").status());
+    if (name == config.time_column_name) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(Place(config), ": compress: segmentby: '", name, "' is the time column, which can only be ordered by"));
+    }
+  }
+  for (const OrderByColumn& order : config.compress->orderby) {
+    HS_RETURN_IF_ERROR(FindColumnFor(config, table, order.column, "compress: orderby").status());
+    const auto& segments = config.compress->segmentby;
+    if (std::find(segments.begin(), segments.end(), order.column) != segments.end()) {
+      return absl::InvalidArgumentError(absl::StrCat(Place(config), ": compress: '", order.column,
+                                                     "' stands in both segmentby and orderby: remove one"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+std::string Regclass(const QualifiedName& name) { return absl::StrCat(QuoteLiteral(name.Quoted()), "::regclass"); }
+
+std::string OrderBySql(const std::vector<OrderByColumn>& columns) {
+  std::vector<std::string> parts;
+  for (const OrderByColumn& column : columns) {
+    parts.push_back(absl::StrCat(QuoteIdentifier(column.column), column.descending ? " DESC" : " ASC",
+                                 column.nulls_first ? " NULLS FIRST" : " NULLS LAST"));
+  }
+  return absl::StrJoin(parts, ", ");
+}
+
+std::string Timestamp(int64_t microseconds) {
+  const absl::CivilSecond civil = absl::ToCivilSecond(absl::FromUnixMicros(microseconds), absl::UTCTimeZone());
+  const int64_t fraction = ((microseconds % 1'000'000) + 1'000'000) % 1'000'000;
+  const int64_t year = civil.year() > 0 ? civil.year() : 1 - civil.year();
+  std::string text = absl::StrFormat("%04d-%02d-%02d %02d:%02d:%02d", year, civil.month(), civil.day(), civil.hour(),
+                                     civil.minute(), civil.second());
+  if (fraction != 0) absl::StrAppendFormat(&text, ".%06d", fraction);
+  return text;
+}
+
+bool IsBeforeChrist(int64_t microseconds) {
+  return absl::ToCivilSecond(absl::FromUnixMicros(microseconds), absl::UTCTimeZone()).year() <= 0;
+}
+
+}  // namespace
+
+absl::StatusOr<HypertableSpec> ResolveHypertable(const HypertableConfig& config, const Catalog& catalog) {
+  HypertableSpec spec;
+  spec.config = &config;
+  HS_ASSIGN_OR_RETURN(spec.table, FindTableFor(config, catalog));
+  HS_ASSIGN_OR_RETURN(spec.time_column, FindColumnFor(config, *spec.table, config.time_column_name, "time_column_name"));
+  const std::optional<TimeType> type = TimeTypeOf(spec.time_column->base_type);
+  if (!type.has_value()) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        Place(config), ": time_column_name: '", config.time_column_name, "' has type ", spec.time_column->type_name,
+        "; a hypertable's time is timestamptz, timestamp, date, smallint, integer or bigint"));
+  }
+  if (spec.time_column->generated) {
+    return absl::InvalidArgumentError(absl::StrCat(Place(config), ": time_column_name: '", config.time_column_name,
+                                                   "' is a generated column, which can't partition a hypertable"));
+  }
+  spec.time_type = *type;
+  HS_ASSIGN_OR_RETURN(spec.chunk_interval,
+                      InternalInterval(config, config.chunk_time_interval, *type, "chunk_time_interval"));
+  if (config.compress.has_value()) {
+    HS_RETURN_IF_ERROR(CheckCompressColumns(config, *spec.table));
+    if (config.compress->after.has_value()) {
+      HS_ASSIGN_OR_RETURN(const int64_t after, InternalInterval(config, *config.compress->after, *type, "compress: after"));
+      spec.compress_after = after;
+    }
+  }
+  spec.time_index = FindTimeIndex(catalog, *spec.table, config.time_column_name);
+  return spec;
+}
+
+std::vector<IncompatibleConstraint> FindIncompatibleConstraints(const std::vector<HypertableSpec>& hypertables,
+                                                                const Catalog& catalog) {
+  std::vector<IncompatibleConstraint> found;
+  std::set<Oid> hypertable_oids;
+  std::set<Oid> lost_keys;  // Indexes of keys that go.
+  for (const HypertableSpec& hypertable : hypertables) {
+    hypertable_oids.insert(hypertable.table->oid);
+    const std::string& time = hypertable.config->time_column_name;
+    for (const Constraint* constraint : catalog.ConstraintsOf(hypertable.table->oid)) {
+      const bool is_key = constraint->type == 'p' || constraint->type == 'u' || constraint->type == 'x';
+      const auto& columns = constraint->columns;
+      if (is_key && std::find(columns.begin(), columns.end(), time) == columns.end()) {
+        found.push_back({constraint, absl::StrCat("a hypertable's keys must contain its time column '", time, "'")});
+        lost_keys.insert(constraint->index);
+      }
+      if (constraint->type == 'c' && constraint->no_inherit) {
+        found.push_back({constraint, "a hypertable can't have CHECK constraints with NO INHERIT"});
+      }
+    }
+  }
+  for (const auto& [oid, constraint] : catalog.constraints) {
+    if (constraint.type != 'f') continue;
+    if (lost_keys.count(constraint.referenced_index) > 0) {
+      found.push_back({&constraint, "it refers to a key that a hypertable can't have"});
+    } else if (hypertable_oids.count(constraint.table) > 0 && hypertable_oids.count(constraint.referenced_table) > 0) {
+      found.push_back({&constraint, "a hypertable can't refer to a hypertable"});
+    }
+  }
+  return found;
+}
+
+std::vector<const Index*> FindIncompatibleIndexes(const HypertableSpec& hypertable, const Catalog& catalog) {
+  std::set<Oid> constraint_indexes;
+  for (const Constraint* constraint : catalog.ConstraintsOf(hypertable.table->oid)) constraint_indexes.insert(constraint->index);
+  std::vector<const Index*> found;
+  for (const Index* index : catalog.IndexesOf(hypertable.table->oid)) {
+    if (!index->unique || constraint_indexes.count(index->oid) > 0) continue;
+    const auto& columns = index->key_columns;
+    if (std::find(columns.begin(), columns.end(), hypertable.config->time_column_name) == columns.end()) {
+      found.push_back(index);
+    }
+  }
+  return found;
+}
+
+std::string TimeLiteral(TimeType type, int64_t internal) {
+  if (type == TimeType::kInteger) return absl::StrCat(internal);
+  const std::string era = IsBeforeChrist(internal) ? " BC" : "";
+  const std::string text = Timestamp(internal);
+  switch (type) {
+    case TimeType::kDate:
+      return absl::StrCat("'", text.substr(0, text.find(' ')), era, "'::date");
+    case TimeType::kTimestamp:
+      return absl::StrCat("'", text, era, "'::timestamp");
+    default:
+      return absl::StrCat("'", text, "+00", era, "'::timestamptz");
+  }
+}
+
+std::string TimeDisplay(TimeType type, int64_t internal) {
+  if (type == TimeType::kInteger) return absl::StrCat(internal);
+  const std::string era = IsBeforeChrist(internal) ? " BC" : "";
+  const std::string text = Timestamp(internal);
+  const bool whole_day = internal % kMicrosecondsPerDay == 0;
+  return absl::StrCat(whole_day ? text.substr(0, text.find(' ')) : text, era);
+}
+
+int64_t ChunkStart(int64_t value, int64_t chunk_interval) {
+  int64_t quotient = value / chunk_interval;
+  if (value % chunk_interval < 0) --quotient;
+  return quotient * chunk_interval;
+}
+
+std::vector<std::string> CreateHypertableSql(const HypertableSpec& hypertable, const std::string& extension_schema) {
+  const HypertableConfig& config = *hypertable.config;
+  std::vector<std::string> statements;
+  statements.push_back(absl::StrCat("SELECT ", QuoteIdentifier(extension_schema), ".create_hypertable(",
+                                    Regclass(config.table), ", ", QuoteLiteral(config.time_column_name), "::name, ") +
+                       absl::StrCat("chunk_time_interval => ", hypertable.chunk_interval,
+                                    "::bigint, create_default_indexes => false)"));
+  if (config.compress.has_value()) {
+    const std::string segmentby = QuoteIdentifiers(config.compress->segmentby);
+    std::vector<OrderByColumn> orderby = config.compress->orderby;
+    // TimescaleDB's own default, said explicitly; and segmentby '' means none, where saying nothing lets it guess.
+    if (orderby.empty()) orderby.push_back({config.time_column_name, true, true});
+    statements.push_back(absl::StrCat("ALTER TABLE ", config.table.Quoted(), " SET (timescaledb.compress, ",
+                                      "timescaledb.compress_segmentby = ", QuoteLiteral(segmentby), ", ") +
+                         absl::StrCat("timescaledb.compress_orderby = ", QuoteLiteral(OrderBySql(orderby)), ")"));
+  }
+  return statements;
+}
+
+std::string CompressionPolicySql(const HypertableSpec& hypertable, const std::string& extension_schema) {
+  if (!hypertable.compress_after.has_value()) return "";
+  const int64_t internal = *hypertable.compress_after;
+  std::string after = absl::StrCat(internal, "::bigint");
+  if (hypertable.time_type != TimeType::kInteger) {
+    const bool whole_days = internal % kMicrosecondsPerDay == 0;
+    after = whole_days ? absl::StrCat("make_interval(days => ", internal / kMicrosecondsPerDay, ")")
+                       : absl::StrCat("make_interval(secs => ", internal / 1'000'000, ")");
+  }
+  return absl::StrCat("SELECT ", QuoteIdentifier(extension_schema), ".add_compression_policy(",
+                      Regclass(hypertable.config->table), ", compress_after => ", after, ", if_not_exists => true)");
+}
+
+}  // namespace hypershift

@@ -1,0 +1,63 @@
+// A table that becomes a hypertable: the configuration's entry resolved against the source's catalog.
+//
+// Pure. "Internal" time is TimescaleDB's: microseconds since the Unix epoch for time types, the number itself for
+// integers (facts: _timescaledb_functions.create_chunk takes slices in it).
+#ifndef HYPERSHIFT_COORDINATOR_HYPERTABLE_SPEC_H_
+#define HYPERSHIFT_COORDINATOR_HYPERTABLE_SPEC_H_
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "common/config.h"
+#include "coordinator/catalog.h"
+
+namespace hypershift {
+
+enum class TimeType { kTimestamptz, kTimestamp, kDate, kInteger };
+
+inline constexpr int64_t kMicrosecondsPerDay = 86'400'000'000;
+
+struct HypertableSpec {
+  const HypertableConfig* config = nullptr;
+  const Table* table = nullptr;
+  const Column* time_column = nullptr;
+  TimeType time_type = TimeType::kTimestamptz;
+  int64_t chunk_interval = 0;               // Internal.
+  std::optional<int64_t> compress_after;    // Internal.
+  const Index* time_index = nullptr;        // A valid whole btree index led by the time column; null = none.
+};
+
+// kInvalidArgument, one line that names file place and remedy: no such table or column (with the nearest name), a type
+// that can't be a time dimension, an interval that doesn't fit the type, a compression column that isn't there.
+absl::StatusOr<HypertableSpec> ResolveHypertable(const HypertableConfig& config, const Catalog& catalog);
+
+// Constraints of the table that a hypertable can't have: unique, primary or exclusion keys without the time column,
+// CHECK … NO INHERIT; and foreign keys elsewhere that refer to such a key, or from one hypertable to another.
+struct IncompatibleConstraint {
+  const Constraint* constraint = nullptr;
+  std::string reason;
+};
+std::vector<IncompatibleConstraint> FindIncompatibleConstraints(const std::vector<HypertableSpec>& hypertables,
+                                                                const Catalog& catalog);
+
+// Unique indexes (without a constraint) that a hypertable can't have.
+std::vector<const Index*> FindIncompatibleIndexes(const HypertableSpec& hypertable, const Catalog& catalog);
+
+// An SQL literal of the time column's type for an internal value: '2001-01-05 00:00:00+00'::timestamptz, 42.
+std::string TimeLiteral(TimeType type, int64_t internal);
+// For people: 2001-01-05, 2001-01-05 12:00:00, 42.
+std::string TimeDisplay(TimeType type, int64_t internal);
+
+// The start of the chunk that holds `value`: chunks begin at multiples of the interval.
+int64_t ChunkStart(int64_t value, int64_t chunk_interval);
+
+// SQL: create_hypertable with the compression settings; `extension_schema` holds TimescaleDB's functions.
+std::vector<std::string> CreateHypertableSql(const HypertableSpec& hypertable, const std::string& extension_schema);
+// SQL: the compression policy; empty when the configuration asks for none.
+std::string CompressionPolicySql(const HypertableSpec& hypertable, const std::string& extension_schema);
+
+}  // namespace hypershift
+
+#endif  // HYPERSHIFT_COORDINATOR_HYPERTABLE_SPEC_H_

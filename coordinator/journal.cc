@@ -1,0 +1,637 @@
+#include "coordinator/journal.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
+#include "common/log.h"
+#include "common/names.h"
+#include "common/status_macros.h"
+#include "coordinator/journal_schema.h"
+
+namespace hypershift {
+namespace {
+
+constexpr char kLockLeaderSql[] = R"sql(
+UPDATE _hypershift.leader SET expires_at = clock_timestamp() + make_interval(secs => $2)
+ WHERE epoch = $1
+)sql";
+
+constexpr char kTakeLeadSql[] = R"sql(
+INSERT INTO _hypershift.leader (holder, address, epoch, expires_at)
+VALUES ($1, $2, 1, clock_timestamp() + make_interval(secs => $3))
+ON CONFLICT (only_row) DO UPDATE
+   SET holder = excluded.holder, address = excluded.address, epoch = leader.epoch + 1, expires_at = excluded.expires_at
+ WHERE leader.expires_at <= clock_timestamp()
+RETURNING epoch
+)sql";
+
+constexpr char kWhoLeadsSql[] = R"sql(
+SELECT holder, greatest(extract(epoch FROM expires_at - clock_timestamp()), 0)::float8 FROM _hypershift.leader
+)sql";
+
+constexpr char kMigrationColumnsSql[] = R"sql(
+SELECT id, journal_version, phase, program_version, source, target, system_identifier, timeline, database_oid, config,
+       snapshot, postmaster_start, extract(epoch FROM snapshot_taken_at)::float8, snapshot_released_at IS NOT NULL,
+       source_now, warnings, left_out,
+       extract(epoch FROM created_at)::float8, coalesce(extract(epoch FROM finished_at), 0)::float8
+  FROM _hypershift.migration
+)sql";
+
+constexpr char kInsertMigrationSql[] = R"sql(
+INSERT INTO _hypershift.migration
+       (id, journal_version, phase, program_version, source, target, system_identifier, timeline, database_oid, config,
+        snapshot, postmaster_start, source_now, warnings, left_out)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
+)sql";
+
+constexpr char kTaskColumnsSql[] = R"sql(
+SELECT id, table_id, kind, state, attempt, sequence, estimated_bytes, barrier, array_to_string(gates, ','), range_key,
+       description, worker, coalesce(extract(epoch FROM lease_expires_at - clock_timestamp()), 0)::float8, failures, error,
+       sqlstate, rows, bytes, digest, rewritable_digest, coalesce(extract(epoch FROM started_at), 0)::float8,
+       coalesce(extract(epoch FROM finished_at), 0)::float8
+  FROM _hypershift.task
+)sql";
+
+constexpr char kLeaseSql[] = R"sql(
+UPDATE _hypershift.task t
+   SET state = 'leased', attempt = t.attempt + 1, worker = v.worker, session_pid = NULL, session_start = NULL,
+       lease_expires_at = clock_timestamp() + make_interval(secs => $4), started_at = clock_timestamp()
+  FROM unnest($1::bigint[], $2::int[], $3::text[]) v(id, attempt, worker)
+ WHERE t.id = v.id AND t.attempt = v.attempt AND t.state = 'pending'
+RETURNING t.id, t.attempt, t.description, t.work
+)sql";
+
+constexpr char kRenewSql[] = R"sql(
+UPDATE _hypershift.task t SET lease_expires_at = clock_timestamp() + make_interval(secs => $3)
+  FROM unnest($1::bigint[], $2::int[]) v(id, attempt)
+ WHERE t.id = v.id AND t.attempt = v.attempt AND t.state = 'leased'
+)sql";
+
+constexpr char kChangeSql[] = R"sql(
+UPDATE _hypershift.task
+   SET state = $3, failures = $4, error = $5, sqlstate = $6, lease_expires_at = NULL, worker = ''
+ WHERE id = $1 AND attempt = $2 AND state = 'leased'
+)sql";
+
+// A session that began after the lease did is another one with the same pid.
+constexpr char kTerminateSql[] = R"sql(
+SELECT pg_terminate_backend(a.pid)
+  FROM _hypershift.task t
+  JOIN pg_stat_activity a ON a.pid = t.session_pid AND a.backend_start = t.session_start
+ WHERE t.id = ANY($1::bigint[]) AND t.session_pid <> 0
+)sql";
+
+std::string PhaseName(JournalPhase phase) {
+  switch (phase) {
+    case JournalPhase::kSchema:
+      return "schema";
+    case JournalPhase::kHypertables:
+      return "hypertables";
+    case JournalPhase::kPlan:
+      return "plan";
+    case JournalPhase::kRun:
+      return "run";
+    case JournalPhase::kDone:
+      return "done";
+  }
+  return "done";
+}
+
+absl::StatusOr<JournalPhase> ParsePhase(const std::string& name) {
+  for (JournalPhase phase : {JournalPhase::kSchema, JournalPhase::kHypertables, JournalPhase::kPlan, JournalPhase::kRun,
+                             JournalPhase::kDone}) {
+    if (PhaseName(phase) == name) return phase;
+  }
+  return absl::DataLossError(absl::StrCat("the journal is in an unknown phase '", name, "'"));
+}
+
+std::string Text(const pqxx::field& field) { return field.is_null() ? std::string() : std::string(field.c_str()); }
+template <typename T>
+T Number(const pqxx::field& field) {
+  return field.is_null() ? T{} : field.as<T>();
+}
+
+absl::Time TimeOf(const pqxx::field& field) {
+  const double seconds = Number<double>(field);
+  return seconds == 0 ? absl::InfinitePast() : absl::FromUnixMicros(static_cast<int64_t>(seconds * 1e6));
+}
+
+std::string ByteaText(const std::string& bytes) { return absl::StrCat("\\x", absl::BytesToHexString(bytes)); }
+
+std::string BytesOf(const pqxx::field& field) {
+  const std::string text = Text(field);
+  return absl::HexStringToBytes(absl::StartsWith(text, "\\x") ? text.substr(2) : text);
+}
+
+std::string JsonList(const std::vector<std::string>& values) { return nlohmann::json(values).dump(); }
+
+std::vector<std::string> ListOf(const std::string& json) {
+  const nlohmann::json parsed = nlohmann::json::parse(json, nullptr, false);
+  return parsed.is_array() ? parsed.get<std::vector<std::string>>() : std::vector<std::string>();
+}
+
+// An array literal of numbers, or of texts (each quoted as array elements are).
+template <typename T>
+std::string NumberArray(const std::vector<T>& values) {
+  return absl::StrCat("{", absl::StrJoin(values, ","), "}");
+}
+
+std::string TextArray(const std::vector<std::string>& values) {
+  std::vector<std::string> quoted;
+  quoted.reserve(values.size());
+  for (const std::string& value : values) {
+    std::string element = "\"";
+    for (char c : value) {
+      if (c == '"' || c == '\\') element += '\\';
+      element += c;
+    }
+    quoted.push_back(element + "\"");
+  }
+  return absl::StrCat("{", absl::StrJoin(quoted, ","), "}");
+}
+
+void ParseSum(const std::string& hex, uint64_t* high, uint64_t* low) {
+  *high = *low = 0;
+  if (hex.size() != 32) return;
+  *high = std::stoull(hex.substr(0, 16), nullptr, 16);
+  *low = std::stoull(hex.substr(16), nullptr, 16);
+}
+
+v1::Digest DigestOf(int64_t rows, const std::string& sum, const std::string& rewritable_sum) {
+  v1::Digest digest;
+  uint64_t high = 0;
+  uint64_t low = 0;
+  digest.set_rows(rows);
+  ParseSum(sum, &high, &low);
+  digest.set_sum_high(high);
+  digest.set_sum_low(low);
+  ParseSum(rewritable_sum, &high, &low);
+  digest.set_rewritable_sum_high(high);
+  digest.set_rewritable_sum_low(low);
+  return digest;
+}
+
+absl::StatusOr<TaskRow> ToTaskRow(const pqxx::row& row) {
+  TaskRow result;
+  Task& task = result.task;
+  task.id = Number<TaskId>(row[0]);
+  task.table = Number<int>(row[1]);
+  HS_ASSIGN_OR_RETURN(task.kind, ParseTaskKind(Text(row[2])));
+  HS_ASSIGN_OR_RETURN(task.state, ParseTaskState(Text(row[3])));
+  task.attempt = Number<int>(row[4]);
+  task.sequence = Number<int64_t>(row[5]);
+  task.estimated_bytes = Number<int64_t>(row[6]);
+  task.barrier = Number<BarrierId>(row[7]);
+  for (absl::string_view gate : absl::StrSplit(Text(row[8]), ',', absl::SkipEmpty())) {
+    BarrierId id = 0;
+    if (!absl::SimpleAtoi(gate, &id)) return absl::DataLossError("the journal holds a gate that is no number");
+    task.gates.push_back(id);
+  }
+  task.range_key = Text(row[9]);
+  result.description = Text(row[10]);
+  task.worker = Text(row[11]);
+  task.lease_expires = absl::Now() + absl::Seconds(Number<double>(row[12]));
+  task.failures = Number<int>(row[13]);
+  task.error = Text(row[14]);
+  result.sqlstate = Text(row[15]);
+  task.rows = Number<int64_t>(row[16]);
+  task.bytes = Number<int64_t>(row[17]);
+  result.digest = DigestOf(task.rows, Text(row[18]), Text(row[19]));
+  result.started_at = TimeOf(row[20]);
+  result.finished_at = TimeOf(row[21]);
+  return result;
+}
+
+std::string TaskValues(const std::string& migration, const PlannedTask& planned) {
+  const Task& task = planned.task;
+  return absl::StrCat("(", task.id, ",", QuoteLiteral(migration), ",", task.table, ",",
+                      QuoteLiteral(TaskKindName(task.kind)), ",", task.sequence, ",", task.estimated_bytes, ",") +
+         absl::StrCat(task.barrier, ",'", NumberArray(task.gates), "',", QuoteLiteral(task.range_key), ",",
+                      QuoteLiteral(planned.description), ",'\\x",
+                      absl::BytesToHexString(planned.work.SerializeAsString()), "')");
+}
+
+// Rows of VALUES in batches, so that neither the statements' number nor their length grows without bound.
+void InsertBatched(pqxx::work& work, const std::string& head, const std::vector<std::string>& values) {
+  constexpr size_t kBatch = 500;
+  for (size_t begin = 0; begin < values.size(); begin += kBatch) {
+    const auto first = values.begin() + static_cast<std::ptrdiff_t>(begin);
+    const auto last = values.begin() + static_cast<std::ptrdiff_t>(std::min(begin + kBatch, values.size()));
+    work.exec(absl::StrCat(head, absl::StrJoin(first, last, ",")));
+  }
+}
+
+void InsertPlan(pqxx::work& work, const std::string& id, const Plan& plan) {
+  std::vector<std::string> values;
+  for (const TablePlan& table : plan.tables) {
+    values.push_back(absl::StrCat("(", QuoteLiteral(id), ",", table.id, ",", QuoteLiteral(table.name.schema), ",",
+                                  QuoteLiteral(table.name.name), ",") +
+                     absl::StrCat(QuoteLiteral(table.ToJson()), ")"));
+  }
+  InsertBatched(work, "INSERT INTO _hypershift.source_table (migration_id, id, schema_name, table_name, plan) VALUES ",
+                values);
+  values.clear();
+  for (const Barrier& barrier : plan.barriers) {
+    values.push_back(absl::StrCat("(", QuoteLiteral(id), ",", barrier.id, ",", barrier.parent, ")"));
+  }
+  InsertBatched(work, "INSERT INTO _hypershift.barrier (migration_id, id, parent) VALUES ", values);
+  values.clear();
+  for (const PlannedTask& task : plan.tasks) values.push_back(TaskValues(id, task));
+  InsertBatched(work,
+                "INSERT INTO _hypershift.task (id, migration_id, table_id, kind, sequence, estimated_bytes, barrier, gates, "
+                "range_key, description, work) VALUES ",
+                values);
+}
+
+bool NoSuchJournal(const absl::Status& status) {
+  const std::string state = SqlState(status);
+  return state == "42P01" || state == "3F000";
+}
+
+}  // namespace
+
+Journal::Journal(ConnectionString target) : target_(std::move(target)) {}
+
+absl::StatusOr<PgSession*> Journal::Session() {
+  if (session_ == nullptr || session_->broken()) {
+    SessionOptions options;
+    options.role = ServerRole::kTarget;
+    options.application_name = "hypershift coordinator";
+    options.lock_timeout = absl::Seconds(30);
+    HS_ASSIGN_OR_RETURN(session_, PgSession::Open(target_, options));
+  }
+  return session_.get();
+}
+
+absl::StatusOr<std::optional<MigrationRecord>> Journal::FindWhere(const std::string& condition) {
+  HS_ASSIGN_OR_RETURN(PgSession * session, Session());
+  absl::StatusOr<pqxx::result> rows =
+      session->Query(absl::StrCat(kMigrationColumnsSql, condition, " ORDER BY created_at DESC LIMIT 1"));
+  if (!rows.ok()) {
+    if (NoSuchJournal(rows.status())) return std::optional<MigrationRecord>();
+    return rows.status();
+  }
+  if (rows->empty()) return std::optional<MigrationRecord>();
+  const pqxx::row row = (*rows)[0];
+  MigrationRecord record;
+  record.id = Text(row[0]);
+  record.journal_version = Number<int>(row[1]);
+  if (record.journal_version != kJournalVersion) {
+    return absl::FailedPreconditionError(absl::StrCat("the journal on the target has version ", record.journal_version,
+                                                      "; this program needs ", kJournalVersion,
+                                                      ": use the program that began the migration, or `hypershift cleanup`"));
+  }
+  HS_ASSIGN_OR_RETURN(record.phase, ParsePhase(Text(row[2])));
+  record.program_version = Text(row[3]);
+  record.source = Text(row[4]);
+  record.target = Text(row[5]);
+  record.system_identifier = Text(row[6]);
+  record.timeline = Number<int64_t>(row[7]);
+  record.database_oid = Number<Oid>(row[8]);
+  record.config = Text(row[9]);
+  record.snapshot.set_current_snapshot(Text(row[10]));
+  record.snapshot.set_postmaster_start(Text(row[11]));
+  record.snapshot_taken_at = TimeOf(row[12]);
+  record.snapshot_released = Text(row[13]) == "t";
+  record.source_now_microseconds = Number<int64_t>(row[14]);
+  record.warnings = ListOf(Text(row[15]));
+  record.left_out = ListOf(Text(row[16]));
+  record.created_at = TimeOf(row[17]);
+  record.finished_at = TimeOf(row[18]);
+  return std::optional<MigrationRecord>(std::move(record));
+}
+
+absl::StatusOr<std::optional<MigrationRecord>> Journal::FindUnfinished() { return FindWhere(" WHERE phase <> 'done'"); }
+
+absl::StatusOr<std::optional<MigrationRecord>> Journal::FindLatest() { return FindWhere(""); }
+
+absl::Status Journal::Begin(const MigrationRecord& record, const std::string& holder, const std::string& address,
+                            absl::Duration leader_lease) {
+  HS_ASSIGN_OR_RETURN(PgSession * session, Session());
+  HS_RETURN_IF_ERROR(session->Transaction([&](pqxx::work& work) -> absl::Status {
+    work.exec("SET LOCAL client_min_messages = warning");
+    work.exec(kJournalSchemaSql);
+    const pqxx::result lead = work.exec_params(kTakeLeadSql, holder, address, absl::ToDoubleSeconds(leader_lease));
+    if (lead.empty()) return absl::UnavailableError("another coordinator leads a migration into this target");
+    epoch_ = lead[0][0].as<int64_t>();
+    work.exec_params(kInsertMigrationSql, record.id, kJournalVersion, PhaseName(record.phase), record.program_version,
+                     record.source, record.target, record.system_identifier, record.timeline, record.database_oid,
+                     record.config, record.snapshot.current_snapshot(), record.snapshot.postmaster_start(),
+                     record.source_now_microseconds, JsonList(record.warnings), JsonList(record.left_out));
+    return absl::OkStatus();
+  }));
+  holder_ = holder;
+  leader_lease_ = leader_lease;
+  return absl::OkStatus();
+}
+
+absl::Status Journal::TakeLead(const std::string& holder, const std::string& address, absl::Duration leader_lease) {
+  HS_ASSIGN_OR_RETURN(PgSession * session, Session());
+  HS_ASSIGN_OR_RETURN(const pqxx::result lead,
+                      session->Query(kTakeLeadSql, holder, address, absl::ToDoubleSeconds(leader_lease)));
+  if (lead.empty()) {
+    HS_ASSIGN_OR_RETURN(const pqxx::result who, session->Query(kWhoLeadsSql));
+    if (who.empty()) return absl::UnavailableError("the leadership has just changed");
+    return absl::UnavailableError(absl::StrCat("coordinator ", Text(who[0][0]), " leads this migration; its lead expires in ",
+                                               static_cast<int>(Number<double>(who[0][1]) + 1), " s unless it renews it"));
+  }
+  epoch_ = lead[0][0].as<int64_t>();
+  holder_ = holder;
+  leader_lease_ = leader_lease;
+  return absl::OkStatus();
+}
+
+absl::Status Journal::AsLeader(const Body& body) {
+  HS_ASSIGN_OR_RETURN(PgSession * session, Session());
+  return session->Transaction([&](pqxx::work& work) -> absl::Status {
+    const pqxx::result lead = work.exec_params(kLockLeaderSql, epoch_, absl::ToDoubleSeconds(leader_lease_));
+    if (lead.affected_rows() != 1) {
+      return absl::AbortedError("another coordinator has taken the lead; this one stops");
+    }
+    return body(work);
+  });
+}
+
+absl::Status Journal::RenewLead() {
+  return AsLeader([](pqxx::work&) { return absl::OkStatus(); });
+}
+
+absl::Status Journal::GiveUpLead() {
+  return AsLeader([](pqxx::work& work) {
+    work.exec("UPDATE _hypershift.leader SET expires_at = clock_timestamp()");
+    return absl::OkStatus();
+  });
+}
+
+absl::Status Journal::StoreArchive(const std::string& id, const std::string& archive) {
+  return AsLeader([&](pqxx::work& work) {
+    work.exec_params("UPDATE _hypershift.migration SET archive = $2::bytea WHERE id = $1", id, ByteaText(archive));
+    return absl::OkStatus();
+  });
+}
+
+absl::StatusOr<std::string> Journal::LoadArchive(const std::string& id) {
+  HS_ASSIGN_OR_RETURN(PgSession * session, Session());
+  HS_ASSIGN_OR_RETURN(const pqxx::result rows,
+                      session->Query("SELECT archive FROM _hypershift.migration WHERE id = $1", id));
+  if (rows.empty() || rows[0][0].is_null()) return absl::DataLossError("the journal holds no schema archive");
+  return BytesOf(rows[0][0]);
+}
+
+absl::Status Journal::Advance(const std::string& id, JournalPhase phase, const std::vector<std::string>& statements) {
+  return AsLeader([&](pqxx::work& work) {
+    for (const std::string& statement : statements) work.exec(statement);
+    work.exec_params("UPDATE _hypershift.migration SET phase = $2 WHERE id = $1", id, PhaseName(phase));
+    return absl::OkStatus();
+  });
+}
+
+absl::Status Journal::WritePlan(const std::string& id, const Plan& plan, JournalPhase phase) {
+  return AsLeader([&](pqxx::work& work) {
+    work.exec_params("DELETE FROM _hypershift.task WHERE migration_id = $1", id);
+    work.exec_params("DELETE FROM _hypershift.barrier WHERE migration_id = $1", id);
+    work.exec_params("DELETE FROM _hypershift.source_table WHERE migration_id = $1", id);
+    InsertPlan(work, id, plan);
+    work.exec_params("UPDATE _hypershift.migration SET phase = $2 WHERE id = $1", id, PhaseName(phase));
+    return absl::OkStatus();
+  });
+}
+
+absl::Status Journal::ReplaceLoad(const std::string& id, const std::vector<int>& tables,
+                                  const std::vector<std::string>& statements, const Plan& plan) {
+  return AsLeader([&](pqxx::work& work) {
+    const std::string ids = NumberArray(tables);
+    for (const std::string& statement : statements) work.exec(statement);
+    // Old barriers stay: an empty one is open.
+    work.exec_params(
+        "DELETE FROM _hypershift.task WHERE migration_id = $1 AND table_id = ANY($2::int[]) "
+        "AND kind IN ('prepare_chunk', 'copy', 'compress', 'verify')",
+        id, ids);
+    work.exec_params("DELETE FROM _hypershift.source_table WHERE migration_id = $1 AND id = ANY($2::int[])", id, ids);
+    InsertPlan(work, id, plan);
+    return absl::OkStatus();
+  });
+}
+
+absl::Status Journal::ReplaceVerifications(const std::string& id, const Plan& plan) {
+  return AsLeader([&](pqxx::work& work) {
+    work.exec_params("DELETE FROM _hypershift.task WHERE migration_id = $1 AND kind = 'verify'", id);
+    InsertPlan(work, id, plan);
+    return absl::OkStatus();
+  });
+}
+
+absl::Status Journal::StoreSnapshot(const std::string& id, const v1::Snapshot& snapshot) {
+  return AsLeader([&](pqxx::work& work) {
+    work.exec_params(
+        "UPDATE _hypershift.migration SET snapshot = $2, postmaster_start = $3, snapshot_taken_at = clock_timestamp(), "
+        "snapshot_released_at = NULL WHERE id = $1",
+        id, snapshot.current_snapshot(), snapshot.postmaster_start());
+    return absl::OkStatus();
+  });
+}
+
+absl::Status Journal::StoreReport(const std::string& id, const std::vector<std::string>& warnings,
+                                  const std::vector<std::string>& left_out) {
+  return AsLeader([&](pqxx::work& work) {
+    work.exec_params("UPDATE _hypershift.migration SET warnings = $2, left_out = $3 WHERE id = $1", id, JsonList(warnings),
+                     JsonList(left_out));
+    return absl::OkStatus();
+  });
+}
+
+absl::Status Journal::RecordWorker(const std::string& id, const std::string& name, const std::string& zone, int slots,
+                                   const std::string& version) {
+  return AsLeader([&](pqxx::work& work) {
+    work.exec_params(
+        "INSERT INTO _hypershift.worker (migration_id, name, zone, slots, version) VALUES ($1, $2, $3, $4, $5) "
+        "ON CONFLICT (migration_id, name) DO UPDATE SET zone = excluded.zone, slots = excluded.slots, "
+        "version = excluded.version, registered_at = clock_timestamp()",
+        id, name, zone, slots, version);
+    return absl::OkStatus();
+  });
+}
+
+absl::Status Journal::MarkSnapshotReleased(const std::string& id) {
+  return AsLeader([&](pqxx::work& work) {
+    work.exec_params("UPDATE _hypershift.migration SET snapshot_released_at = clock_timestamp() WHERE id = $1", id);
+    return absl::OkStatus();
+  });
+}
+
+absl::Status Journal::Finish(const std::string& id) {
+  return AsLeader([&](pqxx::work& work) {
+    work.exec_params("UPDATE _hypershift.migration SET phase = 'done', finished_at = clock_timestamp() WHERE id = $1", id);
+    return absl::OkStatus();
+  });
+}
+
+absl::StatusOr<std::vector<TablePlan>> Journal::LoadTables(const std::string& id) {
+  HS_ASSIGN_OR_RETURN(PgSession * session, Session());
+  HS_ASSIGN_OR_RETURN(
+      const pqxx::result rows,
+      session->Query(
+          "SELECT id, schema_name, table_name, plan FROM _hypershift.source_table WHERE migration_id = $1 ORDER BY id", id));
+  std::vector<TablePlan> tables;
+  for (const auto& row : rows) {
+    HS_ASSIGN_OR_RETURN(TablePlan table, TablePlan::FromJson(Text(row[3])));
+    table.id = Number<int>(row[0]);
+    table.name = {Text(row[1]), Text(row[2])};
+    tables.push_back(std::move(table));
+  }
+  return tables;
+}
+
+absl::StatusOr<std::vector<Barrier>> Journal::LoadBarriers(const std::string& id) {
+  HS_ASSIGN_OR_RETURN(PgSession * session, Session());
+  HS_ASSIGN_OR_RETURN(const pqxx::result rows,
+                      session->Query("SELECT id, parent FROM _hypershift.barrier WHERE migration_id = $1", id));
+  std::vector<Barrier> barriers;
+  for (const auto& row : rows) barriers.push_back({Number<BarrierId>(row[0]), Number<BarrierId>(row[1])});
+  return barriers;
+}
+
+absl::StatusOr<std::vector<TaskRow>> Journal::LoadTasks(const std::string& id) {
+  HS_ASSIGN_OR_RETURN(PgSession * session, Session());
+  HS_ASSIGN_OR_RETURN(const pqxx::result rows,
+                      session->Query(absl::StrCat(kTaskColumnsSql, " WHERE migration_id = $1 ORDER BY id"), id));
+  std::vector<TaskRow> tasks;
+  tasks.reserve(rows.size());
+  for (const auto& row : rows) {
+    HS_ASSIGN_OR_RETURN(TaskRow task, ToTaskRow(row));
+    tasks.push_back(std::move(task));
+  }
+  return tasks;
+}
+
+absl::StatusOr<std::vector<TaskRow>> Journal::LoadTasks(const std::vector<TaskId>& ids) {
+  HS_ASSIGN_OR_RETURN(PgSession * session, Session());
+  HS_ASSIGN_OR_RETURN(
+      const pqxx::result rows,
+      session->Query(absl::StrCat(kTaskColumnsSql, " WHERE id = ANY($1::bigint[]) ORDER BY id"), NumberArray(ids)));
+  std::vector<TaskRow> tasks;
+  for (const auto& row : rows) {
+    HS_ASSIGN_OR_RETURN(TaskRow task, ToTaskRow(row));
+    tasks.push_back(std::move(task));
+  }
+  return tasks;
+}
+
+absl::StatusOr<v1::TaskWork> Journal::LoadWork(TaskId id) {
+  HS_ASSIGN_OR_RETURN(PgSession * session, Session());
+  HS_ASSIGN_OR_RETURN(const pqxx::result rows, session->Query("SELECT work FROM _hypershift.task WHERE id = $1", id));
+  v1::TaskWork work;
+  if (rows.empty() || !work.ParseFromString(BytesOf(rows[0][0]))) {
+    return absl::DataLossError(absl::StrCat("the journal's task ", id, " can't be read"));
+  }
+  return work;
+}
+
+absl::StatusOr<TaskId> Journal::MaxTaskId() {
+  HS_ASSIGN_OR_RETURN(PgSession * session, Session());
+  absl::StatusOr<pqxx::result> rows = session->Query("SELECT coalesce(max(id), 0) FROM _hypershift.task");
+  if (!rows.ok()) return rows.status();
+  return (*rows)[0][0].as<TaskId>();
+}
+
+absl::StatusOr<BarrierId> Journal::MaxBarrierId(const std::string& id) {
+  HS_ASSIGN_OR_RETURN(PgSession * session, Session());
+  HS_ASSIGN_OR_RETURN(const pqxx::result rows,
+                      session->Query("SELECT coalesce(max(id), 0) FROM _hypershift.barrier WHERE migration_id = $1", id));
+  return rows[0][0].as<BarrierId>();
+}
+
+absl::StatusOr<std::vector<Leased>> Journal::Apply(const Batch& batch, absl::Duration lease) {
+  std::vector<Leased> leased;
+  const double lease_seconds = absl::ToDoubleSeconds(lease);
+  HS_RETURN_IF_ERROR(AsLeader([&](pqxx::work& work) -> absl::Status {
+    for (const TaskChange& change : batch.changes) {
+      work.exec_params(kChangeSql, change.id, change.attempt, TaskStateName(change.to), change.failures, change.error,
+                       change.sqlstate);
+    }
+    if (!batch.renewals.empty()) {
+      std::vector<TaskId> ids;
+      std::vector<int> attempts;
+      for (const auto& [id, attempt] : batch.renewals) {
+        ids.push_back(id);
+        attempts.push_back(attempt);
+      }
+      work.exec_params(kRenewSql, NumberArray(ids), NumberArray(attempts), lease_seconds);
+    }
+    if (!batch.leases.empty()) {
+      std::vector<TaskId> ids;
+      std::vector<int> attempts;
+      std::vector<std::string> workers;
+      for (const LeaseRequest& request : batch.leases) {
+        ids.push_back(request.id);
+        attempts.push_back(request.attempt);
+        workers.push_back(request.worker);
+      }
+      const pqxx::result rows =
+          work.exec_params(kLeaseSql, NumberArray(ids), NumberArray(attempts), TextArray(workers), lease_seconds);
+      for (const auto& row : rows) {
+        Leased one;
+        one.id = Number<TaskId>(row[0]);
+        one.attempt = Number<int>(row[1]);
+        one.description = Text(row[2]);
+        if (!one.work.ParseFromString(BytesOf(row[3]))) {
+          return absl::DataLossError(absl::StrCat("the journal's task ", one.id, " can't be read"));
+        }
+        leased.push_back(std::move(one));
+      }
+    }
+    return absl::OkStatus();
+  }));
+  return leased;
+}
+
+absl::Status Journal::ExtendLeases(const std::string& id, absl::Duration lease) {
+  return AsLeader([&](pqxx::work& work) {
+    work.exec_params(
+        "UPDATE _hypershift.task SET lease_expires_at = clock_timestamp() + make_interval(secs => $2) "
+        "WHERE migration_id = $1 AND state = 'leased'",
+        id, absl::ToDoubleSeconds(lease));
+    return absl::OkStatus();
+  });
+}
+
+absl::Status Journal::TerminateSessions(const std::vector<TaskId>& ids) {
+  HS_ASSIGN_OR_RETURN(PgSession * session, Session());
+  return session->Query(kTerminateSql, NumberArray(ids)).status();
+}
+
+absl::Status Journal::RetryFailed(const std::string& id) {
+  return AsLeader([&](pqxx::work& work) {
+    work.exec_params(
+        "UPDATE _hypershift.task SET state = 'pending', failures = 0, worker = '' WHERE migration_id = $1 AND state = 'failed'",
+        id);
+    return absl::OkStatus();
+  });
+}
+
+absl::Status Journal::Drop(bool force) {
+  HS_ASSIGN_OR_RETURN(PgSession * session, Session());
+  if (!force) {
+    absl::StatusOr<pqxx::result> who =
+        session->Query("SELECT holder FROM _hypershift.leader WHERE expires_at > clock_timestamp()");
+    if (!who.ok() && !NoSuchJournal(who.status())) return who.status();
+    if (who.ok() && !who->empty()) {
+      return absl::FailedPreconditionError(
+          absl::StrCat("coordinator ", Text((*who)[0][0]), " leads a migration into this target: stop it first"));
+    }
+  }
+  return session->Transaction([](pqxx::work& work) {
+    work.exec("SET LOCAL client_min_messages = warning");
+    work.exec("DROP SCHEMA IF EXISTS _hypershift CASCADE");
+    return absl::OkStatus();
+  });
+}
+
+}  // namespace hypershift

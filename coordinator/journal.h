@@ -1,0 +1,159 @@
+// The journal on the target: everything the coordinator writes down and reads back.
+//
+// Owns one session to the target and opens it again after a loss. One thread at a time. Every write locks the leader's
+// row and checks the epoch in the same transaction: after a take-over each write fails with kAborted, and the caller
+// must stop. Nothing here holds a transaction open while it waits for anything else.
+#ifndef HYPERSHIFT_COORDINATOR_JOURNAL_H_
+#define HYPERSHIFT_COORDINATOR_JOURNAL_H_
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "common/connection_string.h"
+#include "common/pg_session.h"
+#include "coordinator/plan.h"
+#include "coordinator/scheduler.h"
+
+namespace hypershift {
+
+enum class JournalPhase { kSchema, kHypertables, kPlan, kRun, kDone };
+
+struct MigrationRecord {
+  std::string id;
+  int journal_version = 0;
+  JournalPhase phase = JournalPhase::kSchema;
+  std::string program_version;
+  std::string source;
+  std::string target;
+  std::string system_identifier;
+  int64_t timeline = 0;
+  Oid database_oid = 0;
+  std::string config;
+  v1::Snapshot snapshot;
+  absl::Time snapshot_taken_at = absl::InfiniteFuture();
+  bool snapshot_released = false;
+  int64_t source_now_microseconds = 0;
+  std::vector<std::string> warnings;
+  std::vector<std::string> left_out;
+  absl::Time created_at;
+  absl::Time finished_at;
+};
+
+// A task's row as far as the coordinator watches it change.
+struct TaskRow {
+  Task task;
+  std::string description;
+  std::string sqlstate;
+  v1::Digest digest;
+  absl::Time started_at;
+  absl::Time finished_at;
+};
+
+struct Leased {
+  TaskId id = 0;
+  int attempt = 0;
+  std::string description;
+  v1::TaskWork work;
+};
+
+// A change of one task, applied only if (state, attempt) are still what the coordinator believes.
+struct TaskChange {
+  TaskId id = 0;
+  int attempt = 0;
+  TaskState::State to = TaskState::STATE_UNSPECIFIED;  // kPending (released) or kFailed.
+  int failures = 0;
+  std::string error;
+  std::string sqlstate;
+};
+
+class Journal {
+ public:
+  explicit Journal(ConnectionString target);
+
+  // Reading what is there; nothing is created. kNotFound: no journal, or no such migration.
+  absl::StatusOr<std::optional<MigrationRecord>> FindUnfinished();
+  absl::StatusOr<std::optional<MigrationRecord>> FindLatest();
+
+  // Creates the tables and the migration's row and takes the lead, in one transaction.
+  absl::Status Begin(const MigrationRecord& record, const std::string& holder, const std::string& address,
+                     absl::Duration leader_lease);
+  // Takes the lead of what is there. kUnavailable: somebody else leads; the message says who and for how long.
+  absl::Status TakeLead(const std::string& holder, const std::string& address, absl::Duration leader_lease);
+  absl::Status RenewLead();
+  // Lets others take the lead at once.
+  absl::Status GiveUpLead();
+
+  absl::Status StoreArchive(const std::string& id, const std::string& archive);
+  absl::StatusOr<std::string> LoadArchive(const std::string& id);
+  // Runs statements and sets the phase in one transaction.
+  absl::Status Advance(const std::string& id, JournalPhase phase, const std::vector<std::string>& statements);
+  absl::Status WritePlan(const std::string& id, const Plan& plan, JournalPhase phase);
+  // Runs `statements`, removes what loads and verifies these tables (chunks, copies, compression, verification), and adds
+  // the plan's tasks and barriers, in one transaction.
+  absl::Status ReplaceLoad(const std::string& id, const std::vector<int>& tables,
+                           const std::vector<std::string>& statements, const Plan& plan);
+  // Removes all verifications and adds the plan's tasks.
+  absl::Status ReplaceVerifications(const std::string& id, const Plan& plan);
+  absl::Status StoreSnapshot(const std::string& id, const v1::Snapshot& snapshot);
+  absl::Status StoreReport(const std::string& id, const std::vector<std::string>& warnings,
+                           const std::vector<std::string>& left_out);
+  absl::Status RecordWorker(const std::string& id, const std::string& name, const std::string& zone, int slots,
+                            const std::string& version);
+  absl::Status MarkSnapshotReleased(const std::string& id);
+  absl::Status Finish(const std::string& id);
+
+  absl::StatusOr<std::vector<TablePlan>> LoadTables(const std::string& id);
+  absl::StatusOr<std::vector<Barrier>> LoadBarriers(const std::string& id);
+  absl::StatusOr<std::vector<TaskRow>> LoadTasks(const std::string& id);
+  absl::StatusOr<std::vector<TaskRow>> LoadTasks(const std::vector<TaskId>& ids);
+  absl::StatusOr<v1::TaskWork> LoadWork(TaskId id);
+  absl::StatusOr<TaskId> MaxTaskId();
+  absl::StatusOr<BarrierId> MaxBarrierId(const std::string& id);
+
+  struct LeaseRequest {
+    TaskId id = 0;
+    int attempt = 0;  // The attempt before this lease.
+    std::string worker;
+  };
+  struct Batch {
+    std::vector<TaskChange> changes;
+    std::vector<std::pair<TaskId, int>> renewals;
+    std::vector<LeaseRequest> leases;
+  };
+  // Everything of one turn of the coordinator in one transaction, which also renews the lead. Leases that no longer
+  // apply (the row is not what the coordinator believed) are missing from the answer.
+  absl::StatusOr<std::vector<Leased>> Apply(const Batch& batch, absl::Duration lease);
+  // Extends every lease by one duration: what a successor does first.
+  absl::Status ExtendLeases(const std::string& id, absl::Duration lease);
+  // Terminates the target sessions of these tasks' last attempts, as far as the journal knows them and they live.
+  absl::Status TerminateSessions(const std::vector<TaskId>& ids);
+  // All failed tasks become pending.
+  absl::Status RetryFailed(const std::string& id);
+
+  // Drops the schema. kFailedPrecondition: a coordinator leads, unless `force`.
+  absl::Status Drop(bool force);
+
+  // The session, for statements on the target that are the coordinator's own.
+  absl::StatusOr<PgSession*> Session();
+
+ private:
+  using Body = std::function<absl::Status(pqxx::work&)>;
+  // A transaction that first locks the leader's row and renews the lead.
+  absl::Status AsLeader(const Body& body);
+  absl::StatusOr<std::optional<MigrationRecord>> FindWhere(const std::string& condition);
+
+  ConnectionString target_;
+  std::unique_ptr<PgSession> session_;
+  int64_t epoch_ = 0;
+  std::string holder_;
+  absl::Duration leader_lease_ = absl::Seconds(10);
+};
+
+}  // namespace hypershift
+
+#endif  // HYPERSHIFT_COORDINATOR_JOURNAL_H_

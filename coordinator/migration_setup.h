@@ -1,0 +1,82 @@
+// From nothing, or from an interrupted run, to a migration whose tasks can be leased: check, schema, plan; or resume.
+//
+// Not thread-safe; used by the coordinator's own thread before the run loop.
+#ifndef HYPERSHIFT_COORDINATOR_MIGRATION_SETUP_H_
+#define HYPERSHIFT_COORDINATOR_MIGRATION_SETUP_H_
+
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "coordinator/coordinator.h"
+#include "coordinator/hypertable_spec.h"
+#include "coordinator/journal.h"
+#include "coordinator/planner.h"
+#include "coordinator/selection.h"
+#include "coordinator/snapshot.h"
+
+namespace hypershift {
+
+// Rebuilds what the coordinator holds in memory from the journal.
+absl::Status LoadFromJournal(const std::string& migration, Journal* journal, MigrationState* state);
+
+class MigrationSetup {
+ public:
+  MigrationSetup(const CoordinatorOptions& options, const std::string& address, MigrationState* state, Journal* journal);
+
+  // On return the state holds the plan and the phase is RUN (or, in verify_only, what is to be read back).
+  absl::Status Run();
+
+  const MigrationRecord& record() const { return record_; }
+  // The coordinator's hold on the snapshot; null when it has been released.
+  std::unique_ptr<SnapshotHolder> TakeSnapshotHolder() { return std::move(holder_); }
+
+ private:
+  absl::Status Begin();
+  absl::Status Resume(MigrationRecord record);
+  absl::Status PrepareVerification();
+
+  absl::Status OpenTarget();
+  absl::Status CreateTargetDatabase();
+  absl::Status Inspect();  // Catalog, selection, hypertables, under the snapshot.
+  absl::Status Check();
+  absl::Status CheckSameMigration(const MigrationRecord& record);
+  absl::Status TakeLead();
+  absl::Status RecoverSnapshot();
+  absl::Status GoOnWithoutSnapshot();
+  absl::Status ProveUnchanged();
+  absl::Status RestartUnfinishedTables();
+  absl::Status ContinueFrom(JournalPhase phase);
+  absl::Status RestoreSchema();
+  absl::Status CreateHypertables();
+  absl::Status WritePlan();
+  absl::Status ReadForPlan();
+  PlannerInput MakePlannerInput() const;
+  absl::Status LoadState();
+  absl::Status ReadSchemaParts();
+  void ShowMigration(bool resumed);
+
+  const CoordinatorOptions& options_;
+  const std::string address_;
+  MigrationState* state_;
+  Journal* journal_;
+
+  MigrationRecord record_;
+  std::unique_ptr<SnapshotHolder> holder_;
+  Catalog catalog_;
+  TargetFacts target_facts_;
+  Selection selection_;
+  std::vector<HypertableSpec> hypertables_;
+  std::map<Oid, TimeProfile> profiles_;
+  std::map<Oid, EffectiveCompression> compression_;
+  std::vector<SchemaEntry> pre_data_;
+  std::vector<SchemaEntry> post_data_;
+  std::set<Oid> restored_relations_;
+};
+
+}  // namespace hypershift
+
+#endif  // HYPERSHIFT_COORDINATOR_MIGRATION_SETUP_H_

@@ -1,0 +1,348 @@
+#include "coordinator/migration_state.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "common/log.h"
+#include "common/proto_time.h"
+#include "common/version.h"
+
+namespace hypershift {
+
+void MigrationState::SetMigration(const v1::MigrationInfo& info) {
+  MutexLock lock(&mutex_);
+  info_ = info;
+}
+
+void MigrationState::SetPhase(v1::MigrationPhase::Phase phase, const std::string& status_line) {
+  MutexLock lock(&mutex_);
+  info_.set_phase(phase);
+  info_.set_status_line(status_line);
+  if (phase == v1::MigrationPhase::PHASE_DONE || phase == v1::MigrationPhase::PHASE_FAILED ||
+      phase == v1::MigrationPhase::PHASE_STOPPED) {
+    *info_.mutable_finished_at() = ToProto(absl::Now());
+  }
+}
+
+void MigrationState::SetReport(const std::vector<std::string>& warnings, const std::vector<std::string>& left_out) {
+  MutexLock lock(&mutex_);
+  info_.mutable_warnings()->Assign(warnings.begin(), warnings.end());
+  info_.mutable_left_out()->Assign(left_out.begin(), left_out.end());
+}
+
+void MigrationState::SetError(const std::string& error) {
+  MutexLock lock(&mutex_);
+  info_.set_error(error);
+}
+
+void MigrationState::LoadPlan(std::vector<TablePlan> tables, const std::vector<TaskRow>& rows, Scheduler scheduler) {
+  MutexLock lock(&mutex_);
+  tables_.clear();
+  for (TablePlan& table : tables) {
+    const int id = table.id;
+    tables_.emplace(id, std::move(table));
+  }
+  std::map<TaskId, TaskDetail> details;
+  for (const TaskRow& row : rows) {
+    TaskDetail& detail = details[row.task.id];
+    detail.description = row.description;
+    detail.started_at = row.started_at;
+    detail.finished_at = row.finished_at;
+    detail.digest = row.digest;
+    auto known = details_.find(row.task.id);
+    if (known != details_.end() && row.task.state == TaskState::STATE_LEASED) {
+      detail.rows_running = known->second.rows_running;
+      detail.bytes_running = known->second.bytes_running;
+    }
+  }
+  details_ = std::move(details);
+  scheduler_ = std::move(scheduler);
+}
+
+Reports MigrationState::TakeReports(absl::Duration wait) {
+  const absl::Time deadline = absl::Now() + wait;
+  MutexLock lock(&mutex_);
+  while (!woken_ && reports_.completed.empty() && reports_.failed.empty() && reports_.registered.empty()) {
+    const absl::Duration left = deadline - absl::Now();
+    if (left <= absl::ZeroDuration() || !reported_.WaitFor(&mutex_, left)) break;
+  }
+  woken_ = false;
+  return std::exchange(reports_, Reports());
+}
+
+void MigrationState::Wake() {
+  MutexLock lock(&mutex_);
+  woken_ = true;
+  reported_.NotifyAll();
+}
+
+void MigrationState::WithScheduler(const std::function<void(Scheduler&)>& body) {
+  MutexLock lock(&mutex_);
+  if (scheduler_.has_value()) body(*scheduler_);
+}
+
+void MigrationState::RecordDone(const TaskRow& row) {
+  MutexLock lock(&mutex_);
+  TaskDetail& detail = details_[row.task.id];
+  detail.started_at = row.started_at;
+  detail.finished_at = row.finished_at;
+  detail.digest = row.digest;
+  detail.rows_running = detail.bytes_running = 0;
+}
+
+bool MigrationState::Connected(const Worker& worker, absl::Time now) const {
+  return now - worker.last_seen < 3 * times_.heartbeat_interval;
+}
+
+int MigrationState::LeasedTo(const std::string& worker) const {
+  int count = 0;
+  if (!scheduler_.has_value()) return 0;
+  for (TaskId id : scheduler_->leased()) {
+    if (scheduler_->Find(id)->worker == worker) ++count;
+  }
+  return count;
+}
+
+std::vector<FreeWorker> MigrationState::FreeWorkers(absl::Time now) {
+  MutexLock lock(&mutex_);
+  std::vector<FreeWorker> free;
+  for (const auto& [name, worker] : workers_) {
+    if (worker.draining || !Connected(worker, now)) continue;
+    const int slots = worker.slots - LeasedTo(name);
+    if (slots > 0) free.push_back({name, slots});
+  }
+  return free;
+}
+
+void MigrationState::HandOut(const std::string& worker, const std::vector<v1::LeasedTask>& tasks) {
+  MutexLock lock(&mutex_);
+  auto found = workers_.find(worker);
+  if (found == workers_.end()) return;  // Its leases run out.
+  for (const v1::LeasedTask& task : tasks) {
+    found->second.outbox.push_back(task);
+    details_[task.id()].started_at = absl::Now();
+  }
+  news_.NotifyAll();
+}
+
+std::vector<std::pair<TaskId, int>> MigrationState::TakeRenewals(absl::Time now) {
+  MutexLock lock(&mutex_);
+  std::vector<std::pair<TaskId, int>> renewals;
+  for (const auto& [id, attempt] : renewals_) {
+    if (scheduler_.has_value() && scheduler_->Renew(id, attempt, now + times_.lease_duration).ok()) {
+      renewals.emplace_back(id, attempt);
+    }
+  }
+  renewals_.clear();
+  return renewals;
+}
+
+void MigrationState::SetSnapshot(const std::optional<v1::Snapshot>& snapshot) {
+  MutexLock lock(&mutex_);
+  snapshot_ = snapshot;
+  news_.NotifyAll();
+}
+
+void MigrationState::SetSnapshotTime(absl::Time taken_at, bool released) {
+  MutexLock lock(&mutex_);
+  snapshot_taken_at_ = taken_at;
+  snapshot_released_ = released;
+}
+
+std::optional<v1::Snapshot> MigrationState::FindKeeperSnapshot(const v1::Snapshot& expected, absl::Time now) {
+  MutexLock lock(&mutex_);
+  for (const auto& [name, worker] : workers_) {
+    if (!worker.keeper_snapshot.has_value() || !Connected(worker, now)) continue;
+    if (worker.keeper_snapshot->current_snapshot() == expected.current_snapshot() &&
+        worker.keeper_snapshot->postmaster_start() == expected.postmaster_start()) {
+      return worker.keeper_snapshot;
+    }
+  }
+  return std::nullopt;
+}
+
+void MigrationState::ReleaseSnapshot() {
+  MutexLock lock(&mutex_);
+  snapshot_released_ = true;
+  snapshot_.reset();
+  news_.NotifyAll();
+}
+
+void MigrationState::RevokeEverything() {
+  MutexLock lock(&mutex_);
+  revoke_everything_ = true;
+  news_.NotifyAll();
+}
+
+void MigrationState::Finish(bool keepers_too) {
+  MutexLock lock(&mutex_);
+  finish_ = true;
+  finish_keepers_ = keepers_too;
+  news_.NotifyAll();
+}
+
+bool MigrationState::MustFinish(const Worker& worker) const {
+  return finish_ && (worker.slots > 0 || finish_keepers_);
+}
+
+void MigrationState::WaitUntilTold(absl::Duration timeout) {
+  const absl::Time deadline = absl::Now() + timeout;
+  MutexLock lock(&mutex_);
+  while (absl::Now() < deadline) {
+    const absl::Time now = absl::Now();
+    const bool all = std::all_of(workers_.begin(), workers_.end(), [&](const auto& entry) {
+      return entry.second.told_to_finish || !MustFinish(entry.second) || !Connected(entry.second, now);
+    });
+    if (all) return;
+    news_.WaitFor(&mutex_, absl::Milliseconds(50));
+  }
+}
+
+void MigrationState::RequestStop(bool at_once) {
+  MutexLock lock(&mutex_);
+  stop_requested_ = true;
+  stop_at_once_ = stop_at_once_ || at_once;
+  woken_ = true;
+  reported_.NotifyAll();
+}
+
+bool MigrationState::stop_requested() {
+  MutexLock lock(&mutex_);
+  return stop_requested_;
+}
+
+bool MigrationState::stop_at_once() {
+  MutexLock lock(&mutex_);
+  return stop_at_once_;
+}
+
+absl::StatusOr<v1::RegisterResponse> MigrationState::Register(const v1::RegisterRequest& request) {
+  if (request.name().empty()) return absl::InvalidArgumentError("the worker gives no name");
+  if (request.slots() < 0) return absl::InvalidArgumentError("the worker has fewer than 0 slots");
+  if (request.version() != kVersion) {
+    return absl::FailedPreconditionError(absl::StrCat("the worker is version ", request.version(), ", the coordinator ",
+                                                      kVersion, ": run the same version everywhere"));
+  }
+  MutexLock lock(&mutex_);
+  Worker& worker = workers_[request.name()];
+  worker = Worker();
+  worker.zone = request.zone();
+  worker.slots = request.slots();
+  worker.version = request.version();
+  worker.process_id = request.process_id();
+  worker.last_seen = absl::Now();
+  if (request.has_keeper_snapshot()) worker.keeper_snapshot = request.keeper_snapshot();
+  for (const v1::RunningTask& running : request.running()) renewals_[running.id()] = running.attempt();
+  reports_.registered.push_back(request);
+  reported_.NotifyAll();
+  LogInfo("worker registered", {{"worker", request.name()}, {"slots", request.slots()}, {"zone", request.zone()}});
+  v1::RegisterResponse response;
+  response.set_migration_id(info_.id());
+  *response.mutable_heartbeat_interval() = ToProto(times_.heartbeat_interval);
+  *response.mutable_lease_duration() = ToProto(times_.lease_duration);
+  *response.mutable_keeper_grace() = ToProto(times_.keeper_grace);
+  return response;
+}
+
+void MigrationState::RecordRunning(const std::string& worker,
+                                   const google::protobuf::RepeatedPtrField<v1::RunningTask>& running,
+                                   v1::SynchronizeResponse* response) {
+  for (const v1::RunningTask& report : running) {
+    const Task* task = scheduler_.has_value() ? scheduler_->Find(report.id()) : nullptr;
+    const bool current = task != nullptr && task->state == TaskState::STATE_LEASED && task->attempt == report.attempt() &&
+                         task->worker == worker && !revoke_everything_;
+    if (current) {
+      TaskDetail& detail = details_[report.id()];
+      detail.rows_running = report.rows();
+      detail.bytes_running = report.bytes();
+      renewals_[report.id()] = report.attempt();
+    } else if (scheduler_.has_value()) {
+      *response->add_revoked() = report;
+    }
+  }
+}
+
+// Whether there is anything to say.
+bool MigrationState::FillResponse(const v1::SynchronizeRequest& request, Worker* worker,
+                                  v1::SynchronizeResponse* response) {
+  bool news = response->revoked_size() > 0;
+  while (!worker->outbox.empty()) {
+    *response->add_start() = std::move(worker->outbox.front());
+    worker->outbox.pop_front();
+    news = true;
+  }
+  if (request.needs_snapshot() && snapshot_.has_value()) {
+    *response->mutable_snapshot() = *snapshot_;
+    news = true;
+  }
+  if (snapshot_released_) {
+    response->set_release_snapshot(true);
+    news = news || request.has_keeper_snapshot();
+  }
+  if (MustFinish(*worker)) {
+    response->set_finish(true);
+    worker->told_to_finish = true;
+    news_.NotifyAll();
+    news = true;
+  }
+  return news;
+}
+
+absl::StatusOr<v1::SynchronizeResponse> MigrationState::Synchronize(const v1::SynchronizeRequest& request,
+                                                                    const std::function<bool()>& cancelled) {
+  const absl::Duration wait = std::clamp(FromProto(request.wait()), absl::ZeroDuration(), absl::Seconds(10));
+  const absl::Time deadline = absl::Now() + wait;
+  MutexLock lock(&mutex_);
+  bool first = true;
+  while (true) {
+    auto found = workers_.find(request.name());
+    if (found == workers_.end()) return absl::NotFoundError("the worker is not registered");
+    Worker& worker = found->second;
+    worker.last_seen = absl::Now();
+    v1::SynchronizeResponse response;
+    if (first) {
+      const bool was_draining = worker.draining;
+      worker.draining = request.draining();
+      if (request.has_keeper_snapshot()) {
+        worker.keeper_snapshot = request.keeper_snapshot();
+      } else {
+        worker.keeper_snapshot.reset();
+      }
+      // A free slot may have appeared; and a first report may hold the snapshot that the run loop looks for.
+      if (!was_draining || !request.draining()) {
+        woken_ = true;
+        reported_.NotifyAll();
+      }
+      first = false;
+    }
+    RecordRunning(request.name(), request.running(), &response);
+    if (FillResponse(request, &worker, &response)) return response;
+    const absl::Duration left = deadline - absl::Now();
+    if (left <= absl::ZeroDuration() || cancelled()) return response;
+    news_.WaitFor(&mutex_, std::min(left, absl::Milliseconds(500)));
+  }
+}
+
+absl::Status MigrationState::Complete(const v1::CompleteRequest& request) {
+  MutexLock lock(&mutex_);
+  reports_.completed.push_back(request.id());
+  reported_.NotifyAll();
+  return absl::OkStatus();
+}
+
+absl::Status MigrationState::Fail(const v1::FailRequest& request) {
+  MutexLock lock(&mutex_);
+  reports_.failed.push_back(
+      {request.id(), request.attempt(), request.error(), request.sqlstate(), request.retryable()});
+  reported_.NotifyAll();
+  return absl::OkStatus();
+}
+
+bool MigrationState::ended() {
+  MutexLock lock(&mutex_);
+  return info_.phase() == v1::MigrationPhase::PHASE_DONE || info_.phase() == v1::MigrationPhase::PHASE_FAILED ||
+         info_.phase() == v1::MigrationPhase::PHASE_STOPPED;
+}
+
+}  // namespace hypershift

@@ -1,0 +1,166 @@
+// A migration as the coordinator holds it in memory: what the run loop decides on, what workers report, what status shows.
+//
+// A monitor: every public method may be called from any thread. The run loop is the only one that changes tasks; RPC
+// handlers leave reports for it and wait for what it hands out. Everything here can be rebuilt from the journal.
+#ifndef HYPERSHIFT_COORDINATOR_MIGRATION_STATE_H_
+#define HYPERSHIFT_COORDINATOR_MIGRATION_STATE_H_
+
+#include <deque>
+#include <functional>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "common/mutex.h"
+#include "coordinator/journal.h"
+#include "coordinator/plan.h"
+#include "coordinator/scheduler.h"
+#include "hypershift/v1/migration.pb.h"
+#include "hypershift/v1/worker.pb.h"
+
+namespace hypershift {
+
+struct StateTimes {
+  absl::Duration lease_duration = absl::Seconds(20);
+  absl::Duration heartbeat_interval = absl::Seconds(2);
+  absl::Duration keeper_grace = absl::Minutes(15);
+};
+
+// What a worker said of an attempt that ended without a commit.
+struct FailureReport {
+  TaskId id = 0;
+  int attempt = 0;
+  std::string error;
+  std::string sqlstate;
+  bool retryable = false;
+};
+
+// What the RPC handlers have collected since the run loop last looked.
+struct Reports {
+  std::vector<TaskId> completed;
+  std::vector<FailureReport> failed;
+  std::vector<v1::RegisterRequest> registered;
+};
+
+// A worker with a free slot.
+struct FreeWorker {
+  std::string name;
+  int free_slots = 0;
+};
+
+class MigrationState {
+ public:
+  explicit MigrationState(StateTimes times) : times_(times) {}
+
+  // --- the run loop and what comes before it ---
+  void SetMigration(const v1::MigrationInfo& info);
+  void SetPhase(v1::MigrationPhase::Phase phase, const std::string& status_line);
+  void SetReport(const std::vector<std::string>& warnings, const std::vector<std::string>& left_out);
+  void SetError(const std::string& error);
+  void LoadPlan(std::vector<TablePlan> tables, const std::vector<TaskRow>& rows, Scheduler scheduler);
+  // Waits for a report, or until the time is over.
+  Reports TakeReports(absl::Duration wait);
+  void Wake();
+  // Runs `body` with the scheduler under the lock. No I/O in it.
+  void WithScheduler(const std::function<void(Scheduler&)>& body);
+  // What the journal says of a task that has just been done.
+  void RecordDone(const TaskRow& row);
+  std::vector<FreeWorker> FreeWorkers(absl::Time now);
+  // Gives leased tasks to the worker's next Synchronize.
+  void HandOut(const std::string& worker, const std::vector<v1::LeasedTask>& tasks);
+  // Tasks that workers reported as running since the last call: their leases are renewed.
+  std::vector<std::pair<TaskId, int>> TakeRenewals(absl::Time now);
+  void SetSnapshot(const std::optional<v1::Snapshot>& snapshot);
+  void SetSnapshotTime(absl::Time taken_at, bool released);
+  // A snapshot that some worker's keeper says it holds and that equals `expected` but for the id.
+  std::optional<v1::Snapshot> FindKeeperSnapshot(const v1::Snapshot& expected, absl::Time now);
+  void ReleaseSnapshot();
+  void RevokeEverything();
+  // From now on workers are told to finish; keepers only when the snapshot is of no more use.
+  void Finish(bool keepers_too);
+  // Waits until every connected worker that has to end was told so, or the time is over.
+  void WaitUntilTold(absl::Duration timeout);
+  void RequestStop(bool at_once);
+  bool stop_requested();
+  bool stop_at_once();
+
+  // --- RPC handlers ---
+  absl::StatusOr<v1::RegisterResponse> Register(const v1::RegisterRequest& request);
+  absl::StatusOr<v1::SynchronizeResponse> Synchronize(const v1::SynchronizeRequest& request,
+                                                      const std::function<bool()>& cancelled);
+  absl::Status Complete(const v1::CompleteRequest& request);
+  absl::Status Fail(const v1::FailRequest& request);
+
+  v1::MigrationInfo GetMigration();
+  std::vector<v1::TableInfo> ListTables();
+  // Of one table (empty = all) in one state (unspecified = all), ids greater than `after`, at most `limit`.
+  std::vector<v1::TaskInfo> ListTasks(const std::string& table, TaskState::State state, TaskId after, int limit);
+  std::vector<v1::WorkerInfo> ListWorkers();
+  bool ended();
+
+ private:
+  struct Worker {
+    std::string zone;
+    int slots = 0;
+    std::string version;
+    int process_id = 0;
+    absl::Time last_seen;
+    std::optional<v1::Snapshot> keeper_snapshot;
+    std::deque<v1::LeasedTask> outbox;
+    bool draining = false;
+    bool told_to_finish = false;
+  };
+  struct TaskDetail {
+    std::string description;
+    absl::Time started_at = absl::InfinitePast();
+    absl::Time finished_at = absl::InfinitePast();
+    int64_t rows_running = 0;
+    int64_t bytes_running = 0;
+    v1::Digest digest;
+  };
+
+  bool Connected(const Worker& worker, absl::Time now) const;
+  bool MustFinish(const Worker& worker) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  int LeasedTo(const std::string& worker) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void RecordRunning(const std::string& worker, const google::protobuf::RepeatedPtrField<v1::RunningTask>& running,
+                     v1::SynchronizeResponse* response) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool FillResponse(const v1::SynchronizeRequest& request, Worker* worker, v1::SynchronizeResponse* response)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  v1::TaskInfo ToTaskInfo(const Task& task) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  std::string WaitsFor(const Task& task) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  std::map<int, v1::TableInfo> BuildTables() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void JudgeTables(std::map<int, v1::TableInfo>* tables) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  std::string StatusLine(absl::Time now) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  const StateTimes times_;
+  Mutex mutex_;
+  CondVar reported_;  // The run loop waits for it.
+  CondVar news_;      // Parked Synchronize calls wait for it.
+
+  v1::MigrationInfo info_ ABSL_GUARDED_BY(mutex_);
+  std::optional<Scheduler> scheduler_ ABSL_GUARDED_BY(mutex_);
+  std::map<TaskId, TaskDetail> details_ ABSL_GUARDED_BY(mutex_);
+  std::map<int, TablePlan> tables_ ABSL_GUARDED_BY(mutex_);
+  std::map<std::string, Worker> workers_ ABSL_GUARDED_BY(mutex_);
+  Reports reports_ ABSL_GUARDED_BY(mutex_);
+  std::map<TaskId, int> renewals_ ABSL_GUARDED_BY(mutex_);
+  std::optional<v1::Snapshot> snapshot_ ABSL_GUARDED_BY(mutex_);
+  absl::Time snapshot_taken_at_ ABSL_GUARDED_BY(mutex_) = absl::InfiniteFuture();
+  bool snapshot_released_ ABSL_GUARDED_BY(mutex_) = false;
+  bool revoke_everything_ ABSL_GUARDED_BY(mutex_) = false;
+  bool finish_ ABSL_GUARDED_BY(mutex_) = false;
+  bool finish_keepers_ ABSL_GUARDED_BY(mutex_) = false;
+  bool stop_requested_ ABSL_GUARDED_BY(mutex_) = false;
+  bool stop_at_once_ ABSL_GUARDED_BY(mutex_) = false;
+  bool woken_ ABSL_GUARDED_BY(mutex_) = false;
+};
+
+}  // namespace hypershift
+
+#endif  // HYPERSHIFT_COORDINATOR_MIGRATION_STATE_H_

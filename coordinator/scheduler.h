@@ -1,0 +1,122 @@
+// Which task runs next: the tasks of a migration in memory, their states, and what each waits for.
+//
+// Pure: no I/O, no clock of its own (now is passed in), not thread-safe. It knows nothing of what a task does; order
+// comes from barriers alone. A barrier is open when every task counted in it, and every barrier below it, is done. A
+// task may run when all its gates (barriers) are open. So "compress a chunk when its last range has committed" and
+// "constraints after indexes" are the same mechanism.
+#ifndef HYPERSHIFT_COORDINATOR_SCHEDULER_H_
+#define HYPERSHIFT_COORDINATOR_SCHEDULER_H_
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <set>
+#include <string>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "coordinator/task_state.h"
+
+namespace hypershift {
+
+using TaskId = int64_t;
+using BarrierId = int64_t;
+
+struct Barrier {
+  BarrierId id = 0;
+  BarrierId parent = 0;  // 0 = none.
+};
+
+// What the scheduler keeps of a task; what it does stays in the journal.
+struct Task {
+  TaskId id = 0;
+  int table = 0;  // 0 = of no table.
+  TaskKind::Kind kind = TaskKind::KIND_UNSPECIFIED;
+  TaskState::State state = TaskState::STATE_PENDING;
+  int attempt = 0;
+  // Order within a table: the smallest first.
+  int64_t sequence = 0;
+  int64_t estimated_bytes = 0;
+  BarrierId barrier = 0;  // Counted in; 0 = none.
+  std::vector<BarrierId> gates;
+  // Names what the task covers, so that a verification finds what it is to be compared with.
+  std::string range_key;
+
+  std::string worker;
+  absl::Time lease_expires;
+  absl::Time not_before = absl::InfinitePast();  // A retry's delay.
+  int failures = 0;
+  std::string error;
+  int64_t rows = 0;
+  int64_t bytes = 0;
+};
+
+class Scheduler {
+ public:
+  // kDataLoss: an id twice, or a barrier that isn't there.
+  static absl::StatusOr<Scheduler> Create(std::vector<Task> tasks, const std::vector<Barrier>& barriers);
+
+  // The task to lease next, or null: that of the table with the most bytes left per task already running there, and
+  // within a table the one with the smallest sequence. `allowed` leaves kinds out (copies while there is no snapshot).
+  const Task* Next(absl::Time now, const std::function<bool(const Task&)>& allowed) const;
+
+  // Each applies one event. kNotFound: no such task; kAborted: the attempt is not the current one; kFailedPrecondition:
+  // the transition table has no such transition.
+  absl::Status Lease(TaskId id, const std::string& worker, absl::Time expires);
+  absl::Status Finish(TaskId id, int attempt, int64_t rows, int64_t bytes);
+  // counts_as_failure: an error of the attempt, not an expiry or a stop.
+  absl::Status Release(TaskId id, int attempt, absl::Time not_before, const std::string& error, bool counts_as_failure);
+  absl::Status Fail(TaskId id, int attempt, const std::string& error);
+  absl::Status Retry(TaskId id);
+
+  absl::Status Renew(TaskId id, int attempt, absl::Time expires);
+  // Leased tasks whose lease has expired.
+  std::vector<TaskId> Expired(absl::Time now) const;
+
+  const Task* Find(TaskId id) const;
+  const std::map<TaskId, Task>& tasks() const { return tasks_; }
+  bool IsOpen(BarrierId id) const;
+  int leased_count() const { return static_cast<int>(leased_.size()); }
+  const std::set<TaskId>& leased() const { return leased_; }
+  // Tasks of a kind that are not done.
+  int64_t unfinished(TaskKind::Kind kind) const;
+  int64_t unfinished() const { return unfinished_total_; }
+  int64_t failed() const { return failed_total_; }
+  // Nothing runs and nothing can ever run without a retry: done, or stuck behind failed tasks.
+  bool Idle() const;
+  // Earliest not_before of the ready tasks that still wait for it; InfiniteFuture if none.
+  absl::Time NextRetryTime(absl::Time now) const;
+
+ private:
+  struct BarrierState {
+    BarrierId parent = 0;
+    int64_t open_count = 0;  // Unfinished tasks counted here, and unfinished barriers below.
+    std::vector<TaskId> waiting;
+  };
+  struct TableState {
+    std::set<std::pair<int64_t, TaskId>> ready;  // (sequence, id) of pending tasks whose gates are open.
+    int64_t bytes_left = 0;
+    int running = 0;
+  };
+
+  absl::Status Transition(Task* task, int attempt, TaskEvent event);
+  absl::StatusOr<Task*> FindMutable(TaskId id);
+  bool GatesOpen(const Task& task) const;
+  void SetReady(const Task& task, bool ready);
+  void Count(BarrierId id, int64_t change);
+
+  std::map<TaskId, Task> tasks_;
+  std::unordered_map<BarrierId, BarrierState> barriers_;
+  std::map<int, TableState> tables_;
+  std::set<TaskId> leased_;
+  std::map<TaskKind::Kind, int64_t> unfinished_;
+  int64_t unfinished_total_ = 0;
+  int64_t failed_total_ = 0;
+};
+
+}  // namespace hypershift
+
+#endif  // HYPERSHIFT_COORDINATOR_SCHEDULER_H_

@@ -1,0 +1,51 @@
+// The two gRPC services over a MigrationState. Thin: they translate, the state decides.
+//
+// Thread-safe, as gRPC calls them from many threads. Not owned: the state must outlive the server.
+#ifndef HYPERSHIFT_COORDINATOR_SERVICES_H_
+#define HYPERSHIFT_COORDINATOR_SERVICES_H_
+
+#include <grpcpp/grpcpp.h>
+
+#include "coordinator/migration_state.h"
+#include "hypershift/v1/migration.grpc.pb.h"
+#include "hypershift/v1/worker.grpc.pb.h"
+
+namespace hypershift {
+
+class WorkerServiceImpl final : public v1::WorkerService::Service {
+ public:
+  explicit WorkerServiceImpl(MigrationState* state) : state_(state) {}
+  grpc::Status Register(grpc::ServerContext* context, const v1::RegisterRequest* request,
+                        v1::RegisterResponse* response) override;
+  grpc::Status Synchronize(grpc::ServerContext* context, const v1::SynchronizeRequest* request,
+                           v1::SynchronizeResponse* response) override;
+  grpc::Status Complete(grpc::ServerContext* context, const v1::CompleteRequest* request,
+                        v1::CompleteResponse* response) override;
+  grpc::Status Fail(grpc::ServerContext* context, const v1::FailRequest* request, v1::FailResponse* response) override;
+
+ private:
+  MigrationState* state_;
+};
+
+class MigrationServiceImpl final : public v1::MigrationService::Service {
+ public:
+  explicit MigrationServiceImpl(MigrationState* state) : state_(state) {}
+  grpc::Status GetMigration(grpc::ServerContext* context, const v1::GetMigrationRequest* request,
+                            v1::GetMigrationResponse* response) override;
+  grpc::Status ListTables(grpc::ServerContext* context, const v1::ListTablesRequest* request,
+                          v1::ListTablesResponse* response) override;
+  grpc::Status ListTasks(grpc::ServerContext* context, const v1::ListTasksRequest* request,
+                         v1::ListTasksResponse* response) override;
+  grpc::Status ListWorkers(grpc::ServerContext* context, const v1::ListWorkersRequest* request,
+                           v1::ListWorkersResponse* response) override;
+  grpc::Status Watch(grpc::ServerContext* context, const v1::WatchRequest* request,
+                     grpc::ServerWriter<v1::WatchResponse>* writer) override;
+  grpc::Status Stop(grpc::ServerContext* context, const v1::StopRequest* request, v1::StopResponse* response) override;
+
+ private:
+  MigrationState* state_;
+};
+
+}  // namespace hypershift
+
+#endif  // HYPERSHIFT_COORDINATOR_SERVICES_H_

@@ -1,0 +1,257 @@
+// How MigrationState looks from outside: the messages that status, the progress display and verify's verdict are made of.
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "common/proto_time.h"
+#include "coordinator/finishing_planner.h"
+#include "coordinator/migration_state.h"
+#include "coordinator/verify_verdict.h"
+
+namespace hypershift {
+namespace {
+
+// In which phase of its life a table is, by what is unfinished.
+std::string PhaseOf(const v1::TableInfo& info, const std::map<TaskKind::Kind, int>& unfinished) {
+  if (info.tasks_failed() > 0) return "failed";
+  if (info.tasks_done() == info.tasks_total()) return "done";
+  if (info.tasks_done() == 0 && info.tasks_running() == 0) return "waiting";
+  const auto open = [&](TaskKind::Kind kind) { return unfinished.count(kind) > 0; };
+  if (open(TaskKind::KIND_COPY) || open(TaskKind::KIND_PREPARE_CHUNK)) return "copying";
+  if (open(TaskKind::KIND_COMPRESS)) return "compressing";
+  if (open(TaskKind::KIND_INDEX)) return "indexes";
+  if (open(TaskKind::KIND_CONSTRAINT)) return "constraints";
+  if (open(TaskKind::KIND_VERIFY)) return "verifying";
+  return "finishing";
+}
+
+}  // namespace
+
+std::string MigrationState::WaitsFor(const Task& task) const {
+  if (task.state != TaskState::STATE_PENDING) return "";
+  for (BarrierId gate : task.gates) {
+    if (!scheduler_->IsOpen(gate)) return task.table == 0 ? "the tables' keys" : "earlier steps of its table";
+  }
+  if (task.not_before > absl::Now()) return absl::StrCat("a retry after: ", task.error);
+  if (task.kind == TaskKind::KIND_COPY && !snapshot_.has_value()) return "the source's snapshot";
+  return "a free slot";
+}
+
+v1::TaskInfo MigrationState::ToTaskInfo(const Task& task) const {
+  v1::TaskInfo info;
+  info.set_id(task.id);
+  auto table = tables_.find(task.table);
+  if (table != tables_.end()) info.set_table(table->second.name.Display());
+  info.set_kind(task.kind);
+  info.set_state(task.state);
+  info.set_attempt(task.attempt);
+  info.set_worker(task.worker);
+  info.set_estimated_bytes(task.estimated_bytes);
+  info.set_rows(task.rows);
+  info.set_bytes(task.bytes);
+  info.set_error(task.error);
+  info.set_waits_for(WaitsFor(task));
+  auto detail = details_.find(task.id);
+  if (detail == details_.end()) return info;
+  info.set_description(detail->second.description);
+  if (detail->second.started_at != absl::InfinitePast()) *info.mutable_started_at() = ToProto(detail->second.started_at);
+  if (detail->second.finished_at != absl::InfinitePast()) *info.mutable_finished_at() = ToProto(detail->second.finished_at);
+  if (task.state == TaskState::STATE_LEASED) {
+    info.set_rows(detail->second.rows_running);
+    info.set_bytes(detail->second.bytes_running);
+  }
+  return info;
+}
+
+std::map<int, v1::TableInfo> MigrationState::BuildTables() const {
+  std::map<int, v1::TableInfo> infos;
+  std::map<int, std::map<TaskKind::Kind, int>> unfinished;
+  for (const auto& [id, plan] : tables_) {
+    v1::TableInfo& info = infos[id];
+    info.set_schema(plan.name.schema);
+    info.set_name(plan.name.name);
+    info.set_hypertable(plan.hypertable);
+    info.set_compressed(plan.compressed);
+    info.set_method(SplitMethodName(plan.method));
+    info.set_format(plan.format);
+    info.set_estimated_rows(plan.estimated_rows);
+    info.set_estimated_bytes(plan.estimated_bytes);
+    for (const std::string& column : plan.rewritable_columns) info.add_rewritable_columns(column);
+  }
+  if (!scheduler_.has_value()) return infos;
+  for (const auto& [task_id, task] : scheduler_->tasks()) {
+    auto found = infos.find(task.table);
+    if (found == infos.end()) continue;
+    v1::TableInfo& info = found->second;
+    const bool done = task.state == TaskState::STATE_DONE;
+    info.set_tasks_total(info.tasks_total() + 1);
+    if (done) info.set_tasks_done(info.tasks_done() + 1);
+    if (!done) ++unfinished[task.table][task.kind];
+    if (task.state == TaskState::STATE_LEASED) info.set_tasks_running(info.tasks_running() + 1);
+    if (task.state == TaskState::STATE_FAILED) {
+      info.set_tasks_failed(info.tasks_failed() + 1);
+      info.set_error(task.error);
+    }
+    auto detail = details_.find(task_id);
+    if (detail != details_.end()) {
+      const TaskDetail& times = detail->second;
+      if (times.started_at != absl::InfinitePast() &&
+          (!info.has_started_at() || times.started_at < FromProto(info.started_at()))) {
+        *info.mutable_started_at() = ToProto(times.started_at);
+      }
+      if (times.finished_at != absl::InfinitePast() &&
+          (!info.has_finished_at() || times.finished_at > FromProto(info.finished_at()))) {
+        *info.mutable_finished_at() = ToProto(times.finished_at);
+      }
+    }
+    if (task.kind != TaskKind::KIND_COPY) continue;
+    info.set_ranges_total(info.ranges_total() + 1);
+    if (done) {
+      info.set_ranges_done(info.ranges_done() + 1);
+      info.set_rows_done(info.rows_done() + task.rows);
+      info.set_bytes_done(info.bytes_done() + task.bytes);
+    } else if (task.state == TaskState::STATE_LEASED && detail != details_.end()) {
+      info.set_rows_running(info.rows_running() + detail->second.rows_running);
+      info.set_bytes_running(info.bytes_running() + detail->second.bytes_running);
+    }
+  }
+  for (auto& [id, info] : infos) {
+    info.set_phase(PhaseOf(info, unfinished[id]));
+    if (info.tasks_done() < info.tasks_total()) info.clear_finished_at();
+    // What has arrived is better than an estimate that was too low.
+    if (info.ranges_done() == info.ranges_total()) info.set_estimated_rows(info.rows_done());
+  }
+  return infos;
+}
+
+void MigrationState::JudgeTables(std::map<int, v1::TableInfo>* tables) const {
+  if (!scheduler_.has_value()) return;
+  std::map<int, std::map<std::string, VerifiedRange>> ranges;
+  for (const auto& [id, task] : scheduler_->tasks()) {
+    if (task.kind != TaskKind::KIND_VERIFY) continue;
+    VerifiedRange& range = ranges[task.table][task.range_key];
+    range.checked = task.state == TaskState::STATE_DONE;
+    range.description = details_.at(id).description;
+    range.found = details_.at(id).digest;
+  }
+  for (const auto& [id, task] : scheduler_->tasks()) {
+    if (task.kind != TaskKind::KIND_COPY) continue;
+    auto table = ranges.find(task.table);
+    if (table == ranges.end()) continue;
+    auto range = table->second.find(VerifyRangeKey(tables_.at(task.table), task.range_key));
+    if (range != table->second.end()) range->second.copied = AddDigests(range->second.copied, details_.at(id).digest);
+  }
+  for (auto& [id, by_key] : ranges) {
+    auto info = tables->find(id);
+    if (info == tables->end()) continue;
+    std::vector<VerifiedRange> list;
+    for (auto& [key, range] : by_key) list.push_back(std::move(range));
+    const Verdict verdict = JudgeTable(list, tables_.at(id).rewritable_columns);
+    info->second.set_verify_result(verdict.result);
+    info->second.set_verify_detail(verdict.detail);
+  }
+}
+
+std::string MigrationState::StatusLine(absl::Time now) const {
+  if (info_.phase() != v1::MigrationPhase::PHASE_RUN) return info_.status_line();
+  if (!scheduler_.has_value()) return info_.status_line();
+  if (stop_requested_) return absl::StrCat("stopping: ", scheduler_->leased_count(), " tasks still run");
+  int connected = 0;
+  int slots = 0;
+  for (const auto& [name, worker] : workers_) {
+    if (!Connected(worker, now) || worker.slots == 0) continue;
+    ++connected;
+    slots += worker.slots;
+  }
+  if (connected == 0) return "waits for a worker: none is connected";
+  if (scheduler_->unfinished(TaskKind::KIND_COPY) > 0 && !snapshot_.has_value() && !snapshot_released_) {
+    return "waits for the source's snapshot";
+  }
+  if (scheduler_->leased_count() == 0 && scheduler_->NextRetryTime(now) < absl::InfiniteFuture()) {
+    return "waits to try failed tasks again";
+  }
+  return absl::StrCat("runs ", scheduler_->leased_count(), " tasks in ", slots, " slots of ", connected,
+                      connected == 1 ? " worker" : " workers");
+}
+
+v1::MigrationInfo MigrationState::GetMigration() {
+  const absl::Time now = absl::Now();
+  MutexLock lock(&mutex_);
+  v1::MigrationInfo info = info_;
+  info.set_status_line(StatusLine(now));
+  info.set_snapshot_released(snapshot_released_);
+  if (!snapshot_released_ && snapshot_taken_at_ < now) *info.mutable_snapshot_age() = ToProto(now - snapshot_taken_at_);
+  int holders = 0;
+  for (const auto& [name, worker] : workers_) {
+    if (worker.keeper_snapshot.has_value() && Connected(worker, now)) ++holders;
+  }
+  info.set_snapshot_holders(holders);
+  for (const auto& [id, table] : BuildTables()) {
+    info.set_tables_total(info.tables_total() + 1);
+    if (table.tasks_failed() > 0) info.set_tables_failed(info.tables_failed() + 1);
+    if (table.tasks_done() == table.tasks_total()) info.set_tables_done(info.tables_done() + 1);
+    info.set_ranges_total(info.ranges_total() + table.ranges_total());
+    info.set_ranges_done(info.ranges_done() + table.ranges_done());
+    info.set_estimated_rows(info.estimated_rows() + table.estimated_rows());
+    info.set_estimated_bytes(info.estimated_bytes() + table.estimated_bytes());
+    info.set_rows_done(info.rows_done() + table.rows_done());
+    info.set_bytes_done(info.bytes_done() + table.bytes_done());
+    info.set_rows_running(info.rows_running() + table.rows_running());
+    info.set_bytes_running(info.bytes_running() + table.bytes_running());
+  }
+  if (scheduler_.has_value()) {
+    info.set_tasks_total(static_cast<int64_t>(scheduler_->tasks().size()));
+    info.set_tasks_done(info.tasks_total() - scheduler_->unfinished());
+    info.set_tasks_running(scheduler_->leased_count());
+  }
+  return info;
+}
+
+std::vector<v1::TableInfo> MigrationState::ListTables() {
+  MutexLock lock(&mutex_);
+  std::map<int, v1::TableInfo> tables = BuildTables();
+  JudgeTables(&tables);
+  std::vector<v1::TableInfo> list;
+  for (auto& [id, info] : tables) list.push_back(std::move(info));
+  return list;
+}
+
+std::vector<v1::TaskInfo> MigrationState::ListTasks(const std::string& table, TaskState::State state, TaskId after,
+                                                    int limit) {
+  MutexLock lock(&mutex_);
+  std::vector<v1::TaskInfo> list;
+  if (!scheduler_.has_value()) return list;
+  const auto& tasks = scheduler_->tasks();
+  for (auto it = tasks.upper_bound(after); it != tasks.end() && static_cast<int>(list.size()) < limit; ++it) {
+    const Task& task = it->second;
+    if (state != TaskState::STATE_UNSPECIFIED && task.state != state) continue;
+    if (!table.empty()) {
+      auto plan = tables_.find(task.table);
+      if (plan == tables_.end() || plan->second.name.Display() != table) continue;
+    }
+    list.push_back(ToTaskInfo(task));
+  }
+  return list;
+}
+
+std::vector<v1::WorkerInfo> MigrationState::ListWorkers() {
+  const absl::Time now = absl::Now();
+  MutexLock lock(&mutex_);
+  std::vector<v1::WorkerInfo> list;
+  for (const auto& [name, worker] : workers_) {
+    v1::WorkerInfo info;
+    info.set_name(name);
+    info.set_zone(worker.zone);
+    info.set_slots(worker.slots);
+    info.set_slots_busy(LeasedTo(name));
+    info.set_version(worker.version);
+    *info.mutable_last_seen() = ToProto(worker.last_seen);
+    info.set_connected(Connected(worker, now));
+    info.set_holds_snapshot(worker.keeper_snapshot.has_value());
+    info.set_process_id(worker.process_id);
+    list.push_back(std::move(info));
+  }
+  return list;
+}
+
+}  // namespace hypershift

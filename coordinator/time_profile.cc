@@ -1,0 +1,157 @@
+#include "coordinator/time_profile.h"
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
+#include "common/names.h"
+#include "common/status_macros.h"
+
+namespace hypershift {
+namespace {
+
+constexpr char kBoundsSql[] = R"sql(
+SELECT (SELECT 1 FROM ONLY $table WHERE $time IS NULL LIMIT 1),
+       $lowest_not_finite, $highest_not_finite,
+       (SELECT $internal FROM (SELECT $time AS t FROM ONLY $table WHERE $finite ORDER BY $time ASC LIMIT 1) f),
+       (SELECT $internal FROM (SELECT $time AS t FROM ONLY $table WHERE $finite ORDER BY $time DESC LIMIT 1) f)
+)sql";
+
+// Hops from one chunk that holds rows to the next: the first row at or after a chunk's end tells where the next begins.
+constexpr char kChunksSql[] = R"sql(
+WITH RECURSIVE chunk(start) AS (
+  SELECT floor($minimum::numeric / $interval)::bigint * $interval
+  UNION ALL
+  SELECT (SELECT floor(($internal)::numeric / $interval)::bigint * $interval
+            FROM (SELECT $time AS t FROM ONLY $table WHERE $time >= $next AND $finite ORDER BY $time LIMIT 1) f)
+    FROM chunk
+   WHERE chunk.start IS NOT NULL AND chunk.start::numeric + $interval <= $maximum
+)
+SELECT start FROM chunk WHERE start IS NOT NULL
+)sql";
+
+constexpr char kHistogramSql[] = R"sql(
+SELECT $internal
+  FROM pg_stats s, unnest(s.histogram_bounds::text::$type[]) AS bounds(t)
+ WHERE s.schemaname = $schema_literal AND s.tablename = $table_literal AND s.attname = $column_literal AND NOT s.inherited
+   AND $bound_finite
+)sql";
+
+std::string TypeName(TimeType type) {
+  switch (type) {
+    case TimeType::kTimestamptz:
+      return "timestamptz";
+    case TimeType::kTimestamp:
+      return "timestamp";
+    case TimeType::kDate:
+      return "date";
+    case TimeType::kInteger:
+      return "bigint";
+  }
+  return "bigint";
+}
+
+// The internal value of the column `t`, as a bigint.
+std::string InternalSql(TimeType type) {
+  switch (type) {
+    case TimeType::kInteger:
+      return "t::bigint";
+    case TimeType::kDate:
+      return "(t - date '1970-01-01')::bigint * 86400000000";
+    default:
+      return "round(extract(epoch FROM t)::numeric * 1000000)::bigint";
+  }
+}
+
+// The value of the column's type at the end of `chunk`, whose start is internal. In UTC, where every day has 24 hours.
+std::string ChunkEndSql(TimeType type, int64_t chunk_interval) {
+  const std::string end = absl::StrCat("(chunk.start + ", chunk_interval, ")");
+  switch (type) {
+    case TimeType::kInteger:
+      return end;
+    case TimeType::kDate:
+      return absl::StrCat("(date '1970-01-01' + (", end, " / 86400000000)::int)");
+    default:
+      return absl::StrCat("('epoch'::", TypeName(type), " + make_interval(days => (", end, " / 86400000000)::int) + (", end,
+                          " % 86400000000) * interval '1 microsecond')");
+  }
+}
+
+std::string Fill(const char* sql, const HypertableSpec& hypertable, const TimeProfile& profile) {
+  const std::string time = QuoteIdentifier(hypertable.config->time_column_name);
+  const std::string table = hypertable.table->name.Quoted();
+  const std::string type = TypeName(hypertable.time_type);
+  const bool integer = hypertable.time_type == TimeType::kInteger;
+  const auto has_infinity = [&](const std::string& sign) {
+    return integer ? std::string("NULL")
+                   : absl::StrCat("(SELECT 1 FROM ONLY ", table, " WHERE ", time, " = '", sign, "infinity'::", type, " LIMIT 1)");
+  };
+  const std::string finite =
+      integer ? absl::StrCat(time, " IS NOT NULL")
+              : absl::StrCat(time, " > '-infinity'::", type, " AND ", time, " < 'infinity'::", type);
+  return absl::StrReplaceAll(sql, {
+                                      {"$table_literal", QuoteLiteral(hypertable.table->name.name)},
+                                      {"$schema_literal", QuoteLiteral(hypertable.table->name.schema)},
+                                      {"$column_literal", QuoteLiteral(hypertable.config->time_column_name)},
+                                      {"$lowest_not_finite", has_infinity("-")},
+                                      {"$highest_not_finite", has_infinity("")},
+                                      {"$bound_finite", integer ? "true" : "isfinite(t)"},
+                                      {"$finite", finite},
+                                      {"$internal", InternalSql(hypertable.time_type)},
+                                      {"$interval", absl::StrCat(hypertable.chunk_interval)},
+                                      {"$minimum", absl::StrCat(profile.minimum)},
+                                      {"$maximum", absl::StrCat(profile.maximum)},
+                                      {"$next", ChunkEndSql(hypertable.time_type, hypertable.chunk_interval)},
+                                      {"$type", type},
+                                      {"$time", time},
+                                      {"$table", table},
+                                  });
+}
+
+}  // namespace
+
+double TimeProfile::ShareOf(int64_t start, int64_t end, int64_t chunk_interval) const {
+  if (histogram.size() < 2) {
+    const double chunks = std::max<double>(1, static_cast<double>(chunk_starts.size()));
+    return std::min(1.0, static_cast<double>(end - start) / static_cast<double>(chunk_interval) / chunks);
+  }
+  const auto below = [this](int64_t value) {  // Share of the rows below value.
+    const auto upper = std::upper_bound(histogram.begin(), histogram.end(), value);
+    if (upper == histogram.begin()) return 0.0;
+    if (upper == histogram.end()) return 1.0;
+    const auto lower = upper - 1;
+    const double width = static_cast<double>(*upper - *lower);
+    const double within = width > 0 ? static_cast<double>(value - *lower) / width : 0;
+    return (static_cast<double>(lower - histogram.begin()) + within) / static_cast<double>(histogram.size() - 1);
+  };
+  return below(end) - below(start);
+}
+
+absl::StatusOr<TimeProfile> ReadTimeBounds(PgSession* session, const HypertableSpec& hypertable) {
+  TimeProfile profile;
+  // Without an index these would read the whole table; what they would find, the copy itself finds.
+  if (hypertable.time_index == nullptr) return profile;
+  HS_ASSIGN_OR_RETURN(const pqxx::result rows, session->Query(Fill(kBoundsSql, hypertable, profile)));
+  const pqxx::row row = rows[0];
+  profile.has_null = !row[0].is_null();
+  profile.has_negative_infinity = !row[1].is_null();
+  profile.has_positive_infinity = !row[2].is_null();
+  profile.empty = row[3].is_null();
+  if (!profile.empty) {
+    profile.minimum = row[3].as<int64_t>();
+    profile.maximum = row[4].as<int64_t>();
+  }
+  return profile;
+}
+
+absl::Status ReadTimeChunks(PgSession* session, const HypertableSpec& hypertable, TimeProfile* profile) {
+  if (profile->empty) return absl::OkStatus();
+  HS_ASSIGN_OR_RETURN(const pqxx::result chunks, session->Query(Fill(kChunksSql, hypertable, *profile)));
+  for (const auto& row : chunks) profile->chunk_starts.push_back(row[0].as<int64_t>());
+  HS_ASSIGN_OR_RETURN(const pqxx::result bounds, session->Query(Fill(kHistogramSql, hypertable, *profile)));
+  for (const auto& row : bounds) profile->histogram.push_back(row[0].as<int64_t>());
+  std::sort(profile->histogram.begin(), profile->histogram.end());
+  return absl::OkStatus();
+}
+
+}  // namespace hypershift
