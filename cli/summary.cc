@@ -157,7 +157,7 @@ class Section {
 std::string Problems(const v1::WatchResponse& last, int columns) {
   Section failed("Failed:", "✗", columns);
   Section different("Differs from the source:", "✗", columns);
-  Section rewritten("Equal, but compression rewrote some values in equal form; columns:", "*", columns);
+  Section rewritten("Equal, but compression rewrote values into equal ones in these columns:", "*", columns);
   Section left_out("Left out:", "-", columns);
   Section warnings("Warnings:", "!", columns);
   for (const TableInfo& table : last.tables()) {

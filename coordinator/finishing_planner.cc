@@ -189,7 +189,8 @@ class FinishingPlanner {
       sql = absl::StrCat(absl::StripSuffix(sql, ";"), " NOT VALID;");
     }
     PlannedTask planned = MakeStatements(TaskKind::KIND_FOREIGN_KEY, id, key.name, {sql});
-    planned.task.barrier = kForeignKeysBarrier;
+    // One at a time per table: two at once over a hypertable's chunks deadlock.
+    planned.task.barrier = builder_->AddBarrier(TableForeignKeysBarrier(id));
     if (in_.config.foreign_keys_priority == ForeignKeysPriority::kDeferred) {
       planned.task.gates = {kAllKeysBarrier};
     } else {
@@ -197,6 +198,9 @@ class FinishingPlanner {
       auto referenced = ids_.find(key.referenced_table);
       if (referenced != ids_.end() && referenced->second != id) planned.task.gates.push_back(KeysBarrier(referenced->second));
     }
+    auto before = last_foreign_key_.find(id);
+    if (before != last_foreign_key_.end()) planned.task.gates.push_back(before->second);
+    last_foreign_key_[id] = planned.task.barrier;
     builder_->AddTask(std::move(planned));
   }
 
@@ -259,7 +263,7 @@ class FinishingPlanner {
     const Table& table = in_.catalog.tables.at(oid);
     if (table.kind == 'f') return;
     PlannedTask planned = MakeStatements(TaskKind::KIND_ANALYZE, id, "statistics", {absl::StrCat("ANALYZE ", table.name.Quoted())});
-    planned.task.gates = {KeysBarrier(id)};
+    planned.task.gates = {KeysBarrier(id), TableForeignKeysBarrier(id)};
     builder_->AddTask(std::move(planned));
   }
 
@@ -269,6 +273,7 @@ class FinishingPlanner {
   std::vector<std::string>* left_out_;
   std::set<Oid> hypertables_;
   std::set<Oid> incompatible_;  // Constraints and indexes.
+  std::map<int, BarrierId> last_foreign_key_;
   Chain views_;
   Chain others_;
 };

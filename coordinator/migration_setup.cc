@@ -124,8 +124,11 @@ absl::Status MigrationSetup::Inspect() {
 }
 
 absl::Status MigrationSetup::Check() {
-  HS_ASSIGN_OR_RETURN(PgSession * target, journal_->Session());
-  HS_ASSIGN_OR_RETURN(target_facts_, ReadTargetFacts(target));
+  SessionOptions session_options;
+  session_options.role = ServerRole::kTarget;
+  session_options.lock_timeout = absl::Seconds(30);
+  HS_ASSIGN_OR_RETURN(const std::unique_ptr<PgSession> target, PgSession::Open(options_.target, session_options));
+  HS_ASSIGN_OR_RETURN(target_facts_, hypertables_.empty() ? ReadTargetFacts(target.get()) : ReadFutureTargetFacts(target.get()));
   HS_ASSIGN_OR_RETURN(const int pg_dump_major, PgDumpMajorVersion());
   const PreflightInput input{options_.config, catalog_,      target_facts_, selection_, hypertables_,
                              profiles_,       pg_dump_major, options_.fail_on_value_rewrite};

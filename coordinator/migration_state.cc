@@ -120,7 +120,9 @@ void MigrationState::HandOut(const std::string& worker, const std::vector<v1::Le
   auto found = workers_.find(worker);
   if (found == workers_.end()) return;  // Its leases run out.
   for (const v1::LeasedTask& task : tasks) {
-    found->second.outbox.push_back(task);
+    v1::LeasedTask& queued = found->second.outbox.emplace_back(task);
+    auto table = tables_.find(scheduler_.has_value() ? scheduler_->Find(task.id())->table : 0);
+    if (table != tables_.end()) queued.set_table(table->second.name.Display());
     details_[task.id()].started_at = absl::Now();
   }
   news_.NotifyAll();

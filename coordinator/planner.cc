@@ -389,6 +389,7 @@ Plan MakePlan(const PlannerInput& input, TaskId first_task, std::vector<std::str
     builder.AddFixedBarrier(KeysBarrier(id), kAllKeysBarrier);
     builder.AddFixedBarrier(IndexBarrier(id), KeysBarrier(id));
     builder.AddFixedBarrier(LoadBarrier(id), IndexBarrier(id));
+    builder.AddFixedBarrier(TableForeignKeysBarrier(id), kForeignKeysBarrier);
   }
   PlanLoad(input, ids, nullptr, &builder);
   PlanFinishing(input, ids, &builder, left_out);

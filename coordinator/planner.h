@@ -5,7 +5,7 @@
 //
 //   prepared(chunk) <- copies of the chunk     copied(chunk) <- its compression
 //   load(table) holds all of these; index(table) contains load(table); keys(table) contains index(table);
-//   all_keys contains every keys(table)
+//   all_keys contains every keys(table); foreign_keys contains every table's own foreign keys
 #ifndef HYPERSHIFT_COORDINATOR_PLANNER_H_
 #define HYPERSHIFT_COORDINATOR_PLANNER_H_
 
@@ -31,6 +31,7 @@ inline constexpr BarrierId kViewsBarrier = 3;
 constexpr BarrierId LoadBarrier(int table) { return table * 8 + 1; }
 constexpr BarrierId IndexBarrier(int table) { return table * 8 + 2; }
 constexpr BarrierId KeysBarrier(int table) { return table * 8 + 3; }
+constexpr BarrierId TableForeignKeysBarrier(int table) { return table * 8 + 4; }
 
 struct PlannerInput {
   const Config& config;

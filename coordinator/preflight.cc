@@ -113,8 +113,10 @@ class Preflight {
            "use another target, or remove hypertable_configs");
       return;
     }
-    if (target.timescaledb_license.empty()) {
-      Fail("target: TimescaleDB is installed but not loaded: add it to shared_preload_libraries and restart the server");
+    if (!target.timescaledb_problem.empty()) {
+      Fail("target: TimescaleDB can't be created there: ", target.timescaledb_problem,
+           ": create it as a superuser, or add it to shared_preload_libraries and restart the server");
+      return;
     }
     if (target.timescaledb_release() < kOldestTimescale) {
       Fail("target: TimescaleDB ", target.timescaledb_version, " is too old: 2.0 or later is needed");

@@ -91,6 +91,21 @@ absl::StatusOr<TargetFacts> ReadTargetFacts(PgSession* session) {
   return facts;
 }
 
+absl::StatusOr<TargetFacts> ReadFutureTargetFacts(PgSession* session) {
+  HS_ASSIGN_OR_RETURN(TargetFacts facts, ReadTargetFacts(session));
+  if (!facts.timescaledb_available || !facts.timescaledb_version.empty() || facts.in_recovery) return facts;
+  HS_RETURN_IF_ERROR(session->Query("BEGIN").status());
+  const absl::Status created = session->Query("CREATE EXTENSION timescaledb WITH SCHEMA public").status();
+  if (created.ok()) {
+    HS_ASSIGN_OR_RETURN(facts, ReadTargetFacts(session));
+    facts.timescaledb_version.clear();
+  } else {
+    facts.timescaledb_problem = std::string(created.message());
+  }
+  HS_RETURN_IF_ERROR(session->Query("ROLLBACK").status());
+  return facts;
+}
+
 absl::StatusOr<EffectiveCompression> ReadEffectiveCompression(PgSession* session, const QualifiedName& hypertable) {
   HS_ASSIGN_OR_RETURN(const pqxx::result rows,
                       session->Query(kEffectiveCompressionSql, hypertable.schema, hypertable.name));

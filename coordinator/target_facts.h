@@ -38,6 +38,7 @@ struct TargetFacts {
   std::string timescaledb_version;  // Empty = not created in this database.
   std::string timescaledb_schema;   // Where its functions are; empty = not created.
   std::string timescaledb_license;  // Empty = the library isn't loaded.
+  std::string timescaledb_problem;  // Why it can't be created, in the server's words.
   bool direct_compress = false;     // The settings for it are there.
   bool client_sorted = false;
   bool compressor_batch_limit = false;
@@ -51,6 +52,10 @@ struct TargetFacts {
 };
 
 absl::StatusOr<TargetFacts> ReadTargetFacts(PgSession* session);
+
+// The same as they will be once TimescaleDB has been created, which is tried and rolled back: licence and settings show
+// only then. Leaves nothing behind. `session` must not be used for anything else afterwards.
+absl::StatusOr<TargetFacts> ReadFutureTargetFacts(PgSession* session);
 
 absl::StatusOr<EffectiveCompression> ReadEffectiveCompression(PgSession* session, const QualifiedName& hypertable);
 

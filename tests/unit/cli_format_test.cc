@@ -137,7 +137,7 @@ TEST(FormatTest, TablesFitIntoTheirWidth) {
                                                        {"b", "1", "text"}};
   EXPECT_EQ(FormatTable(columns, mixed, 36),
             "table                   rows  format\n"
-            "public.device_measu…   1,000  binary\n"
+            "public.device_measur…  1,000  binary\n"
             "b                          1  text\n");
 }
 

@@ -81,7 +81,7 @@ TEST(TableShareTest, FallsBackToRangesWithoutAnEstimate) {
 
 TEST(TableShareTest, FinishedRangesOverruleAnEstimateThatIsFarOff) {
   v1::WatchResponse event = CopyingEvent(400);
-  for (int64_t estimate : {10 << 20, 100000 << 20}) {
+  for (int64_t estimate : {int64_t{10} << 20, int64_t{100000} << 20}) {
     event.mutable_tables(0)->set_estimated_bytes(estimate);
     EXPECT_NEAR(TableShare(event.tables(0)), 0.4, 0.001) << estimate;
   }
@@ -231,9 +231,9 @@ std::vector<std::string> DrawAfterFiveSeconds(int columns, int rows) {
 TEST(DrawProgressTest, ShowsTablesTotalsAndWhyItWaits) {
   EXPECT_THAT(DrawAfterFiveSeconds(80, 24),
               ElementsAre("",  //
-                          "table          phase       done                        rows       rate  ranges",
-                          "public.flights copying     █▌░░░░░░░░░░░░░  10%     300,000 20.0 MiB/s    1/10",
-                          "0 of 1 tables              █▌░░░░░░░░░░░░░  10%     300,000 20.0 MiB/s    1/10",
+                          "table          phase       done                          rows       rate ranges",
+                          "public.flights copying     █▋░░░░░░░░░░░░░░░  10%     300,000 20.0 MiB/s   1/10",
+                          "0 of 1 tables              █▋░░░░░░░░░░░░░░░  10%     300,000 20.0 MiB/s   1/10",
                           "100 MiB copied in 5.0 s · about 45 s left to copy", "runs 2 tasks in 8 slots of 1 worker"));
 }
 
