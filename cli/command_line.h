@@ -30,8 +30,8 @@ struct Command {
   bool force = false;
 };
 
-// `argv[0]` is the program. kInvalidArgument, kNotFound: bad input. Old spellings without a command (`hypershift -S … -T …
-// -C …`) mean clone.
+// `argv[0]` is the program. kInvalidArgument, kNotFound: bad input. Old spellings without a command (`hypershift -S …
+// -T … -C …`) mean clone.
 absl::StatusOr<Command> ParseCommand(int argc, const char* const* argv);
 
 }  // namespace hypershift

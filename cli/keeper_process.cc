@@ -53,9 +53,18 @@ absl::StatusOr<pid_t> StartKeeperProcess(const ConnectionString& source, const C
                                          const std::string& coordinator, absl::Duration grace) {
   int pipe_fds[2];
   if (pipe2(pipe_fds, O_CLOEXEC) != 0) return absl::InternalError("no pipe for the keeper process");
-  std::vector<std::string> words = {"hypershift", "worker", "--keeper", "--slots", "0", "--connections-from-stdin",
-                                    "--coordinator", coordinator, "--name", absl::StrCat("keeper-", getpid()),
-                                    "--keeper-grace", absl::StrCat(absl::ToInt64Seconds(grace), "s")};
+  std::vector<std::string> words = {"hypershift",
+                                    "worker",
+                                    "--keeper",
+                                    "--slots",
+                                    "0",
+                                    "--connections-from-stdin",
+                                    "--coordinator",
+                                    coordinator,
+                                    "--name",
+                                    absl::StrCat("keeper-", getpid()),
+                                    "--keeper-grace",
+                                    absl::StrCat(absl::ToInt64Seconds(grace), "s")};
   std::vector<char*> arguments;
   for (std::string& word : words) arguments.push_back(word.data());
   arguments.push_back(nullptr);
@@ -64,12 +73,13 @@ absl::StatusOr<pid_t> StartKeeperProcess(const ConnectionString& source, const C
   close(pipe_fds[0]);
   absl::Status written;
   if (error == 0) {
-    written = WriteAll(pipe_fds[1], nlohmann::json{{"source", source.WithPassword().Reveal()},
-                                                   {"target", target.WithPassword().Reveal()}}
-                                        .dump());
+    written = WriteAll(
+        pipe_fds[1],
+        nlohmann::json{{"source", source.WithPassword().Reveal()}, {"target", target.WithPassword().Reveal()}}.dump());
   }
   close(pipe_fds[1]);
-  if (error != 0) return absl::InternalError(absl::StrCat("the keeper process can't be started: ", std::strerror(error)));
+  if (error != 0)
+    return absl::InternalError(absl::StrCat("the keeper process can't be started: ", std::strerror(error)));
   if (!written.ok()) return written;
   return pid;
 }

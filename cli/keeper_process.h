@@ -1,5 +1,5 @@
-// The keeper that `hypershift clone` leaves beside itself: a worker without slots, in a process of its own, that holds the
-// snapshot through a crash of clone.
+// The keeper that `hypershift clone` leaves beside itself: a worker without slots, in a process of its own, that holds
+// the snapshot through a crash of clone.
 #ifndef HYPERSHIFT_CLI_KEEPER_PROCESS_H_
 #define HYPERSHIFT_CLI_KEEPER_PROCESS_H_
 
@@ -14,8 +14,8 @@
 namespace hypershift {
 
 // Starts it: this same program as `hypershift worker --keeper`. The connection strings go through a pipe, so that no
-// password is in its arguments or environment. It is not waited for: it ends when the coordinator says so or its grace is
-// over.
+// password is in its arguments or environment. It is not waited for: it ends when the coordinator says so or its grace
+// is over.
 absl::StatusOr<pid_t> StartKeeperProcess(const ConnectionString& source, const ConnectionString& target,
                                          const std::string& coordinator, absl::Duration grace);
 

@@ -19,8 +19,8 @@ class SignalThread {
   SignalThread(const SignalThread&) = delete;
   SignalThread& operator=(const SignalThread&) = delete;
 
-  // Calls `received` with 1 for the first signal, 2 for the second, …, in the signal thread. From the third on the process
-  // ends at once with status 130.
+  // Calls `received` with 1 for the first signal, 2 for the second, …, in the signal thread. From the third on the
+  // process ends at once with status 130.
   void Start(std::function<void(int count)> received);
   void Stop();
 

@@ -49,7 +49,7 @@ struct Table {
   char persistence = 'p';  // p permanent, u unlogged.
   bool is_partition = false;
   bool has_children = false;
-  Oid parent = 0;          // Inheritance or partition parent.
+  Oid parent = 0;  // Inheritance or partition parent.
   bool row_security = false;
   bool has_rules = false;
   Oid filenode = 0;
@@ -121,10 +121,10 @@ struct Catalog {
   std::map<Oid, Sequence> sequences;
   std::vector<MaterializedView> materialized_views;  // In an order in which they can be refreshed.
   std::map<Oid, Trigger> triggers;
-  std::map<Oid, std::string> views;                     // Views' names by oid, for reports.
-  std::map<Oid, std::set<Oid>> view_dependencies;       // View or materialised view -> relations it reads.
-  std::map<std::string, std::string> extensions;        // Name -> schema.
-  std::vector<QualifiedName> hypertables;               // The source's own, if it has TimescaleDB.
+  std::map<Oid, std::string> views;                // Views' names by oid, for reports.
+  std::map<Oid, std::set<Oid>> view_dependencies;  // View or materialised view -> relations it reads.
+  std::map<std::string, std::string> extensions;   // Name -> schema.
+  std::vector<QualifiedName> hypertables;          // The source's own, if it has TimescaleDB.
   std::vector<std::string> publications;
   std::vector<std::string> event_triggers;
 

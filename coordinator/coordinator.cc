@@ -8,8 +8,8 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "common/log.h"
 #include "common/coordinator_address.h"
+#include "common/log.h"
 #include "common/status_macros.h"
 #include "coordinator/journal.h"
 #include "coordinator/migration_setup.h"
@@ -45,7 +45,8 @@ class CoordinatorImpl final : public Coordinator {
     builder.RegisterService(&migration_service_);
     server_ = builder.BuildAndStart();
     if (server_ == nullptr) {
-      return absl::UnavailableError(absl::StrCat("--listen: ", options_.listen, " can't be bound: is the port in use?"));
+      return absl::UnavailableError(
+          absl::StrCat("--listen: ", options_.listen, " can't be bound: is the port in use?"));
     }
     address_ = absl::StartsWith(options_.listen, "unix:")
                    ? options_.listen

@@ -56,9 +56,9 @@ class Coordinator {
   // address. kUnavailable: it can't be bound.
   virtual absl::StatusOr<std::string> Listen() = 0;
 
-  // Runs to the end. kInvalidArgument, kNotFound, kUnauthenticated, kFailedPrecondition, …: the check failed, nothing was
-  // written, the message is for the operator (several lines if there are several findings). kUnavailable: a server can't be
-  // reached. kAborted: another coordinator has taken the lead.
+  // Runs to the end. kInvalidArgument, kNotFound, kUnauthenticated, kFailedPrecondition, …: the check failed, nothing
+  // was written, the message is for the operator (several lines if there are several findings). kUnavailable: a server
+  // can't be reached. kAborted: another coordinator has taken the lead.
   virtual absl::StatusOr<RunResult> Run() = 0;
 
   // The first call: no more leases, running ranges finish. at_once: they are rolled back. Everything stays resumable.

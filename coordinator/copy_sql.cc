@@ -22,7 +22,9 @@ std::string FormatClause(const Table& table) {
 }
 
 // COPY needs a list that isn't empty: a table without columns goes without.
-std::string ListOrNothing(const std::string& columns) { return columns.empty() ? "" : absl::StrCat(" (", columns, ")"); }
+std::string ListOrNothing(const std::string& columns) {
+  return columns.empty() ? "" : absl::StrCat(" (", columns, ")");
+}
 
 }  // namespace
 
@@ -54,13 +56,12 @@ std::string SourceCopySql(const Table& table, const CopyShape& shape) {
 }
 
 std::string TargetCopySql(const Table& table) {
-  return absl::StrCat("COPY ", table.name.Quoted(), ListOrNothing(ColumnList(table)), kFromStdin,
-                      FormatClause(table));
+  return absl::StrCat("COPY ", table.name.Quoted(), ListOrNothing(ColumnList(table)), kFromStdin, FormatClause(table));
 }
 
 std::string VerifyCopySql(const std::string& target_copy_sql, bool hypertable, const std::string& where) {
-  // "COPY <table> (<columns>) FROM STDIN (FORMAT …)", as TargetCopySql wrote it; names are quoted and may hold anything,
-  // so it is taken apart from its ends and by quotes.
+  // "COPY <table> (<columns>) FROM STDIN (FORMAT …)", as TargetCopySql wrote it; names are quoted and may hold
+  // anything, so it is taken apart from its ends and by quotes.
   const size_t from = target_copy_sql.rfind(kFromStdin);
   const std::string format = target_copy_sql.substr(from + std::string(kFromStdin).size());
   const std::string head = target_copy_sql.substr(5, from - 5);
@@ -86,7 +87,8 @@ std::string CompressionOrderBy(const Table& table, const EffectiveCompression& c
     parts.push_back(absl::StrCat(QuoteIdentifier(segment), collate(segment)));
   }
   for (const EffectiveOrderBy& order : compression.orderby) {
-    parts.push_back(absl::StrCat(QuoteIdentifier(order.column), collate(order.column), order.descending ? " DESC" : " ASC",
+    parts.push_back(absl::StrCat(QuoteIdentifier(order.column), collate(order.column),
+                                 order.descending ? " DESC" : " ASC",
                                  order.nulls_first ? " NULLS FIRST" : " NULLS LAST"));
   }
   return absl::StrJoin(parts, ", ");

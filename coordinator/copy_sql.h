@@ -32,8 +32,8 @@ std::string TargetCopySql(const Table& table);
 // hypertable, so that its chunks are read.
 std::string VerifyCopySql(const std::string& target_copy_sql, bool hypertable, const std::string& where);
 
-// "segment", "time" DESC NULLS FIRST: the order in which direct compress wants its rows. Text segments are grouped under
-// "C", which any order would do for and which is the cheapest.
+// "segment", "time" DESC NULLS FIRST: the order in which direct compress wants its rows. Text segments are grouped
+// under "C", which any order would do for and which is the cheapest.
 std::string CompressionOrderBy(const Table& table, const EffectiveCompression& compression);
 
 }  // namespace hypershift

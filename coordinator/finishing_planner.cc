@@ -125,11 +125,13 @@ class FinishingPlanner {
     for (Oid oid : in_.selection.sequences) {
       if (in_.restored_relations.count(oid) == 0) continue;
       const Sequence& sequence = in_.catalog.sequences.at(oid);
-      statements.push_back(absl::StrCat("SELECT pg_catalog.setval(", QuoteLiteral(sequence.name.Quoted()), "::regclass, ",
-                                        sequence.last_value, ", ", sequence.is_called ? "true" : "false", ")"));
+      statements.push_back(absl::StrCat("SELECT pg_catalog.setval(", QuoteLiteral(sequence.name.Quoted()),
+                                        "::regclass, ", sequence.last_value, ", ",
+                                        sequence.is_called ? "true" : "false", ")"));
     }
     if (statements.empty()) return;
-    builder_->AddTask(MakeStatements(TaskKind::KIND_SEQUENCE, 0, absl::StrCat(statements.size(), " sequences"), statements));
+    builder_->AddTask(
+        MakeStatements(TaskKind::KIND_SEQUENCE, 0, absl::StrCat(statements.size(), " sequences"), statements));
   }
 
   void PlanIndexesAndKeys(Oid oid, int id) {
@@ -178,8 +180,8 @@ class FinishingPlanner {
     const Table& table = in_.catalog.tables.at(key.table);
     const int id = ids_.at(key.table);
     if (in_.config.foreign_keys_priority == ForeignKeysPriority::kDisabled) {
-      left_out_->push_back(absl::StrCat("foreign key ", key.name, " of ", table.name.Display(),
-                                        ": foreign_keys_priority is disabled"));
+      left_out_->push_back(
+          absl::StrCat("foreign key ", key.name, " of ", table.name.Display(), ": foreign_keys_priority is disabled"));
       return;
     }
     std::string sql = SqlFor(entry, key.table);
@@ -196,7 +198,8 @@ class FinishingPlanner {
     } else {
       planned.task.gates = {KeysBarrier(id)};
       auto referenced = ids_.find(key.referenced_table);
-      if (referenced != ids_.end() && referenced->second != id) planned.task.gates.push_back(KeysBarrier(referenced->second));
+      if (referenced != ids_.end() && referenced->second != id)
+        planned.task.gates.push_back(KeysBarrier(referenced->second));
     }
     auto before = last_foreign_key_.find(id);
     if (before != last_foreign_key_.end()) planned.task.gates.push_back(before->second);
@@ -247,11 +250,13 @@ class FinishingPlanner {
       if (sql.empty()) continue;
       const std::string name = hypertable.table->name.Display();
       if (hypertable.time_type == TimeType::kInteger) {
-        left_out_->push_back(absl::StrCat("compression policy of ", name,
-                                          ": its time is an integer: call set_integer_now_func, then add_compression_policy"));
+        left_out_->push_back(
+            absl::StrCat("compression policy of ", name,
+                         ": its time is an integer: call set_integer_now_func, then add_compression_policy"));
         continue;
       }
-      PlannedTask planned = MakeStatements(TaskKind::KIND_POLICY, ids_.at(hypertable.table->oid), "compression policy", {sql});
+      PlannedTask planned =
+          MakeStatements(TaskKind::KIND_POLICY, ids_.at(hypertable.table->oid), "compression policy", {sql});
       // TimescaleDB's functions find what they need by themselves, but not under an empty search_path in every version.
       AddSetting(&planned, "search_path", "public");
       planned.task.gates = {kAllKeysBarrier, kForeignKeysBarrier, kViewsBarrier};
@@ -262,7 +267,8 @@ class FinishingPlanner {
   void PlanStatistics(Oid oid, int id) {
     const Table& table = in_.catalog.tables.at(oid);
     if (table.kind == 'f') return;
-    PlannedTask planned = MakeStatements(TaskKind::KIND_ANALYZE, id, "statistics", {absl::StrCat("ANALYZE ", table.name.Quoted())});
+    PlannedTask planned =
+        MakeStatements(TaskKind::KIND_ANALYZE, id, "statistics", {absl::StrCat("ANALYZE ", table.name.Quoted())});
     planned.task.gates = {KeysBarrier(id), TableForeignKeysBarrier(id)};
     builder_->AddTask(std::move(planned));
   }

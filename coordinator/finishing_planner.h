@@ -1,8 +1,8 @@
 // What follows a table's rows: indexes, constraints, foreign keys, triggers, sequences, materialised views, statistics,
 // verification, compression policies — as tasks, each with what it waits for.
 //
-// Pure. Indexes of an ordinary table run side by side; everything that alters a table runs one after the other, and on a
-// hypertable indexes too. A failing step stops what depends on it and nothing else.
+// Pure. Indexes of an ordinary table run side by side; everything that alters a table runs one after the other, and on
+// a hypertable indexes too. A failing step stops what depends on it and nothing else.
 #ifndef HYPERSHIFT_COORDINATOR_FINISHING_PLANNER_H_
 #define HYPERSHIFT_COORDINATOR_FINISHING_PLANNER_H_
 

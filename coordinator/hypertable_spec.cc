@@ -39,8 +39,9 @@ std::optional<TimeType> TimeTypeOf(Oid base_type) {
 }
 
 std::string Place(const HypertableConfig& config) {
-  return absl::StrCat(config.line > 0 ? absl::StrCat("hypertable_configs (line ", config.line, ")") : "hypertable_configs",
-                      ": ", config.table.Display());
+  return absl::StrCat(
+      config.line > 0 ? absl::StrCat("hypertable_configs (line ", config.line, ")") : "hypertable_configs", ": ",
+      config.table.Display());
 }
 
 std::string DidYouMean(const std::string& name, const std::vector<std::string>& candidates) {
@@ -57,8 +58,8 @@ absl::StatusOr<const Table*> FindTableFor(const HypertableConfig& config, const 
         absl::StrCat(Place(config), ": the source has no such table", DidYouMean(config.table.Display(), names)));
   }
   if (table->kind == 'p' || table->is_partition || table->has_children) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(Place(config), ": a partitioned or inherited table can't become a hypertable yet: remove the entry"));
+    return absl::InvalidArgumentError(absl::StrCat(
+        Place(config), ": a partitioned or inherited table can't become a hypertable yet: remove the entry"));
   }
   if (table->kind != 'r') {
     return absl::InvalidArgumentError(absl::StrCat(Place(config), ": it is no ordinary table: remove the entry"));
@@ -76,17 +77,19 @@ absl::StatusOr<const Column*> FindColumnFor(const HypertableConfig& config, cons
       absl::StrCat(Place(config), ": ", key, ": there is no column '", name, "'", DidYouMean(name, names)));
 }
 
-// Intervals with units are for time columns; a plain integer is microseconds there, and the column's own unit otherwise.
+// Intervals with units are for time columns; a plain integer is microseconds there, and the column's own unit
+// otherwise.
 absl::StatusOr<int64_t> InternalInterval(const HypertableConfig& config, const Interval& interval, TimeType type,
                                          const std::string& key) {
   if (type == TimeType::kInteger && interval.has_unit) {
-    return absl::InvalidArgumentError(absl::StrCat(Place(config), ": ", key, ": '", interval.text, "' has a unit, but '",
-                                                   config.time_column_name,
+    return absl::InvalidArgumentError(absl::StrCat(Place(config), ": ", key, ": '", interval.text,
+                                                   "' has a unit, but '", config.time_column_name,
                                                    "' is an integer column: give a plain integer in its own unit"));
   }
   if (type == TimeType::kDate && interval.value % kMicrosecondsPerDay != 0) {
-    return absl::InvalidArgumentError(absl::StrCat(Place(config), ": ", key, ": '", interval.text, "' is no whole number of days, but '",
-                                                   config.time_column_name, "' is a date column"));
+    return absl::InvalidArgumentError(absl::StrCat(Place(config), ": ", key, ": '", interval.text,
+                                                   "' is no whole number of days, but '", config.time_column_name,
+                                                   "' is a date column"));
   }
   return interval.value;
 }
@@ -105,8 +108,8 @@ absl::Status CheckCompressColumns(const HypertableConfig& config, const Table& t
   for (const std::string& name : config.compress->segmentby) {
     HS_RETURN_IF_ERROR(FindColumnFor(config, table, name, "compress: segmentby").status());
     if (name == config.time_column_name) {
-      return absl::InvalidArgumentError(
-          absl::StrCat(Place(config), ": compress: segmentby: '", name, "' is the time column, which can only be ordered by"));
+      return absl::InvalidArgumentError(absl::StrCat(Place(config), ": compress: segmentby: '", name,
+                                                     "' is the time column, which can only be ordered by"));
     }
   }
   for (const OrderByColumn& order : config.compress->orderby) {
@@ -151,7 +154,8 @@ absl::StatusOr<HypertableSpec> ResolveHypertable(const HypertableConfig& config,
   HypertableSpec spec;
   spec.config = &config;
   HS_ASSIGN_OR_RETURN(spec.table, FindTableFor(config, catalog));
-  HS_ASSIGN_OR_RETURN(spec.time_column, FindColumnFor(config, *spec.table, config.time_column_name, "time_column_name"));
+  HS_ASSIGN_OR_RETURN(spec.time_column,
+                      FindColumnFor(config, *spec.table, config.time_column_name, "time_column_name"));
   const std::optional<TimeType> type = TimeTypeOf(spec.time_column->base_type);
   if (!type.has_value()) {
     return absl::InvalidArgumentError(absl::StrCat(
@@ -168,7 +172,8 @@ absl::StatusOr<HypertableSpec> ResolveHypertable(const HypertableConfig& config,
   if (config.compress.has_value()) {
     HS_RETURN_IF_ERROR(CheckCompressColumns(config, *spec.table));
     if (config.compress->after.has_value()) {
-      HS_ASSIGN_OR_RETURN(const int64_t after, InternalInterval(config, *config.compress->after, *type, "compress: after"));
+      HS_ASSIGN_OR_RETURN(const int64_t after,
+                          InternalInterval(config, *config.compress->after, *type, "compress: after"));
       spec.compress_after = after;
     }
   }
@@ -209,7 +214,8 @@ std::vector<IncompatibleConstraint> FindIncompatibleConstraints(const std::vecto
 
 std::vector<const Index*> FindIncompatibleIndexes(const HypertableSpec& hypertable, const Catalog& catalog) {
   std::set<Oid> constraint_indexes;
-  for (const Constraint* constraint : catalog.ConstraintsOf(hypertable.table->oid)) constraint_indexes.insert(constraint->index);
+  for (const Constraint* constraint : catalog.ConstraintsOf(hypertable.table->oid))
+    constraint_indexes.insert(constraint->index);
   std::vector<const Index*> found;
   for (const Index* index : catalog.IndexesOf(hypertable.table->oid)) {
     if (!index->unique || constraint_indexes.count(index->oid) > 0) continue;
@@ -252,10 +258,10 @@ int64_t ChunkStart(int64_t value, int64_t chunk_interval) {
 std::vector<std::string> CreateHypertableSql(const HypertableSpec& hypertable, const std::string& extension_schema) {
   const HypertableConfig& config = *hypertable.config;
   std::vector<std::string> statements;
-  statements.push_back(absl::StrCat("SELECT ", QuoteIdentifier(extension_schema), ".create_hypertable(",
-                                    Regclass(config.table), ", ", QuoteLiteral(config.time_column_name), "::name, ") +
-                       absl::StrCat("chunk_time_interval => ", hypertable.chunk_interval,
-                                    "::bigint, create_default_indexes => false)"));
+  statements.push_back(
+      absl::StrCat("SELECT ", QuoteIdentifier(extension_schema), ".create_hypertable(", Regclass(config.table), ", ",
+                   QuoteLiteral(config.time_column_name), "::name, ") +
+      absl::StrCat("chunk_time_interval => ", hypertable.chunk_interval, "::bigint, create_default_indexes => false)"));
   if (config.compress.has_value()) {
     const std::string segmentby = QuoteIdentifiers(config.compress->segmentby);
     std::vector<OrderByColumn> orderby = config.compress->orderby;

@@ -24,9 +24,9 @@ struct HypertableSpec {
   const Table* table = nullptr;
   const Column* time_column = nullptr;
   TimeType time_type = TimeType::kTimestamptz;
-  int64_t chunk_interval = 0;               // Internal.
-  std::optional<int64_t> compress_after;    // Internal.
-  const Index* time_index = nullptr;        // A valid whole btree index led by the time column; null = none.
+  int64_t chunk_interval = 0;             // Internal.
+  std::optional<int64_t> compress_after;  // Internal.
+  const Index* time_index = nullptr;      // A valid whole btree index led by the time column; null = none.
 };
 
 // kInvalidArgument, one line that names file place and remedy: no such table or column (with the nearest name), a type

@@ -244,10 +244,11 @@ void InsertPlan(pqxx::work& work, const std::string& id, const Plan& plan) {
   InsertBatched(work, "INSERT INTO _hypershift.barrier (migration_id, id, parent) VALUES ", values);
   values.clear();
   for (const PlannedTask& task : plan.tasks) values.push_back(TaskValues(id, task));
-  InsertBatched(work,
-                "INSERT INTO _hypershift.task (id, migration_id, table_id, kind, sequence, estimated_bytes, barrier, gates, "
-                "range_key, description, work) VALUES ",
-                values);
+  InsertBatched(
+      work,
+      "INSERT INTO _hypershift.task (id, migration_id, table_id, kind, sequence, estimated_bytes, barrier, gates, "
+      "range_key, description, work) VALUES ",
+      values);
 }
 
 bool NoSuchJournal(const absl::Status& status) {
@@ -284,9 +285,9 @@ absl::StatusOr<std::optional<MigrationRecord>> Journal::FindWhere(const std::str
   record.id = Text(row[0]);
   record.journal_version = Number<int>(row[1]);
   if (record.journal_version != kJournalVersion) {
-    return absl::FailedPreconditionError(absl::StrCat("the journal on the target has version ", record.journal_version,
-                                                      "; this program needs ", kJournalVersion,
-                                                      ": use the program that began the migration, or `hypershift cleanup`"));
+    return absl::FailedPreconditionError(
+        absl::StrCat("the journal on the target has version ", record.journal_version, "; this program needs ",
+                     kJournalVersion, ": use the program that began the migration, or `hypershift cleanup`"));
   }
   HS_ASSIGN_OR_RETURN(record.phase, ParsePhase(Text(row[2])));
   record.program_version = Text(row[3]);
@@ -339,8 +340,9 @@ absl::Status Journal::TakeLead(const std::string& holder, const std::string& add
   if (lead.empty()) {
     HS_ASSIGN_OR_RETURN(const pqxx::result who, session->Query(kWhoLeadsSql));
     if (who.empty()) return absl::UnavailableError("the leadership has just changed");
-    return absl::UnavailableError(absl::StrCat("coordinator ", Text(who[0][0]), " leads this migration; its lead expires in ",
-                                               static_cast<int>(Number<double>(who[0][1]) + 1), " s unless it renews it"));
+    return absl::UnavailableError(
+        absl::StrCat("coordinator ", Text(who[0][0]), " leads this migration; its lead expires in ",
+                     static_cast<int>(Number<double>(who[0][1]) + 1), " s unless it renews it"));
   }
   epoch_ = lead[0][0].as<int64_t>();
   holder_ = holder;
@@ -441,8 +443,8 @@ absl::Status Journal::StoreSnapshot(const std::string& id, const v1::Snapshot& s
 absl::Status Journal::StoreReport(const std::string& id, const std::vector<std::string>& warnings,
                                   const std::vector<std::string>& left_out) {
   return AsLeader([&](pqxx::work& work) {
-    work.exec_params("UPDATE _hypershift.migration SET warnings = $2, left_out = $3 WHERE id = $1", id, JsonList(warnings),
-                     JsonList(left_out));
+    work.exec_params("UPDATE _hypershift.migration SET warnings = $2, left_out = $3 WHERE id = $1", id,
+                     JsonList(warnings), JsonList(left_out));
     return absl::OkStatus();
   });
 }
@@ -468,7 +470,8 @@ absl::Status Journal::MarkSnapshotReleased(const std::string& id) {
 
 absl::Status Journal::Finish(const std::string& id) {
   return AsLeader([&](pqxx::work& work) {
-    work.exec_params("UPDATE _hypershift.migration SET phase = 'done', finished_at = clock_timestamp() WHERE id = $1", id);
+    work.exec_params("UPDATE _hypershift.migration SET phase = 'done', finished_at = clock_timestamp() WHERE id = $1",
+                     id);
     return absl::OkStatus();
   });
 }
@@ -478,7 +481,8 @@ absl::StatusOr<std::vector<TablePlan>> Journal::LoadTables(const std::string& id
   HS_ASSIGN_OR_RETURN(
       const pqxx::result rows,
       session->Query(
-          "SELECT id, schema_name, table_name, plan FROM _hypershift.source_table WHERE migration_id = $1 ORDER BY id", id));
+          "SELECT id, schema_name, table_name, plan FROM _hypershift.source_table WHERE migration_id = $1 ORDER BY id",
+          id));
   std::vector<TablePlan> tables;
   for (const auto& row : rows) {
     HS_ASSIGN_OR_RETURN(TablePlan table, TablePlan::FromJson(Text(row[3])));
@@ -543,8 +547,9 @@ absl::StatusOr<TaskId> Journal::MaxTaskId() {
 
 absl::StatusOr<BarrierId> Journal::MaxBarrierId(const std::string& id) {
   HS_ASSIGN_OR_RETURN(PgSession * session, Session());
-  HS_ASSIGN_OR_RETURN(const pqxx::result rows,
-                      session->Query("SELECT coalesce(max(id), 0) FROM _hypershift.barrier WHERE migration_id = $1", id));
+  HS_ASSIGN_OR_RETURN(
+      const pqxx::result rows,
+      session->Query("SELECT coalesce(max(id), 0) FROM _hypershift.barrier WHERE migration_id = $1", id));
   return rows[0][0].as<BarrierId>();
 }
 
@@ -610,7 +615,8 @@ absl::Status Journal::TerminateSessions(const std::vector<TaskId>& ids) {
 absl::Status Journal::RetryFailed(const std::string& id) {
   return AsLeader([&](pqxx::work& work) {
     work.exec_params(
-        "UPDATE _hypershift.task SET state = 'pending', failures = 0, worker = '' WHERE migration_id = $1 AND state = 'failed'",
+        "UPDATE _hypershift.task SET state = 'pending', failures = 0, worker = '' WHERE migration_id = $1 AND state = "
+        "'failed'",
         id);
     return absl::OkStatus();
   });

@@ -93,8 +93,8 @@ class Journal {
   // Runs statements and sets the phase in one transaction.
   absl::Status Advance(const std::string& id, JournalPhase phase, const std::vector<std::string>& statements);
   absl::Status WritePlan(const std::string& id, const Plan& plan, JournalPhase phase);
-  // Runs `statements`, removes what loads and verifies these tables (chunks, copies, compression, verification), and adds
-  // the plan's tasks and barriers, in one transaction.
+  // Runs `statements`, removes what loads and verifies these tables (chunks, copies, compression, verification), and
+  // adds the plan's tasks and barriers, in one transaction.
   absl::Status ReplaceLoad(const std::string& id, const std::vector<int>& tables,
                            const std::vector<std::string>& statements, const Plan& plan);
   // Removes all verifications and adds the plan's tasks.

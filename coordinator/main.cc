@@ -1,7 +1,7 @@
 // hypershift-coordinator: a coordinator as a process of its own; workers join it from wherever they run.
 //
-// Exit status: 0 done, 1 verification found differences, 2 bad input or refused (nothing was changed), 3 verification could
-// not check, 4 unfinished (the same command resumes), 130 interrupted (likewise).
+// Exit status: 0 done, 1 verification found differences, 2 bad input or refused (nothing was changed), 3 verification
+// could not check, 4 unfinished (the same command resumes), 130 interrupted (likewise).
 #include <cstdio>
 #include <memory>
 

@@ -40,10 +40,12 @@ std::vector<std::string> RestoreSettings() {
 }
 
 constexpr char kThreeWaysOn[] =
-    "nobody holds this migration's snapshot of the source any more, so the ranges still to come can't be read as of the "
+    "nobody holds this migration's snapshot of the source any more, so the ranges still to come can't be read as of "
+    "the "
     "same moment. Three ways on:\n"
     "  --source-unchanged     you vouch that nothing was written to the source since (a fork, a stopped application)\n"
-    "  --restart-tables       unfinished tables are copied again from nothing under a new snapshot; each is consistent in itself\n"
+    "  --restart-tables       unfinished tables are copied again from nothing under a new snapshot; each is consistent "
+    "in itself\n"
     "  --allow-inconsistent   go on under a new snapshot; unfinished tables mix two moments";
 
 }  // namespace
@@ -128,10 +130,11 @@ absl::Status MigrationSetup::Check() {
   session_options.role = ServerRole::kTarget;
   session_options.lock_timeout = absl::Seconds(30);
   HS_ASSIGN_OR_RETURN(const std::unique_ptr<PgSession> target, PgSession::Open(options_.target, session_options));
-  HS_ASSIGN_OR_RETURN(target_facts_, hypertables_.empty() ? ReadTargetFacts(target.get()) : ReadFutureTargetFacts(target.get()));
+  HS_ASSIGN_OR_RETURN(target_facts_,
+                      hypertables_.empty() ? ReadTargetFacts(target.get()) : ReadFutureTargetFacts(target.get()));
   HS_ASSIGN_OR_RETURN(const int pg_dump_major, PgDumpMajorVersion());
-  const PreflightInput input{options_.config, catalog_,      target_facts_, selection_, hypertables_,
-                             profiles_,       pg_dump_major, options_.fail_on_value_rewrite};
+  const PreflightInput input{options_.config, catalog_,  target_facts_, selection_,
+                             hypertables_,    profiles_, pg_dump_major, options_.fail_on_value_rewrite};
   std::vector<std::string> failures;
   for (const Finding& finding : RunPreflight(input)) {
     if (finding.level == FindingLevel::kFail) {
@@ -168,7 +171,8 @@ absl::Status MigrationSetup::CheckSameMigration(const MigrationRecord& record) {
     return record.snapshot_released ? absl::OkStatus() : session.status();
   }
   HS_ASSIGN_OR_RETURN(const Catalog source, ReadSourceIdentity(session->get()));
-  const std::string unfinished = absl::StrCat("target: it holds an unfinished migration (", record.id, ", from ", record.source, ")");
+  const std::string unfinished =
+      absl::StrCat("target: it holds an unfinished migration (", record.id, ", from ", record.source, ")");
   const std::string remedy = ": use the same, or give that migration up with `hypershift cleanup`";
   if (source.system_identifier != record.system_identifier) {
     return absl::FailedPreconditionError(absl::StrCat(unfinished, " from another server than --source", remedy));
@@ -177,9 +181,9 @@ absl::Status MigrationSetup::CheckSameMigration(const MigrationRecord& record) {
     return absl::FailedPreconditionError(absl::StrCat(unfinished, " from another database than --source", remedy));
   }
   if (source.timeline != record.timeline) {
-    return absl::FailedPreconditionError(
-        absl::StrCat(unfinished, " from timeline ", record.timeline, ", but --source is on timeline ", source.timeline,
-                     " (a promoted stand-by or a fork)", remedy));
+    return absl::FailedPreconditionError(absl::StrCat(unfinished, " from timeline ", record.timeline,
+                                                      ", but --source is on timeline ", source.timeline,
+                                                      " (a promoted stand-by or a fork)", remedy));
   }
   if (options_.config.Fingerprint() != record.config) {
     return absl::FailedPreconditionError(absl::StrCat(unfinished, " with another configuration", remedy));
@@ -194,7 +198,8 @@ absl::Status MigrationSetup::TakeLead() {
   while (true) {
     const absl::Status taken = journal_->TakeLead(HolderName(), address_, options_.leader_lease);
     if (taken.ok()) break;
-    if (taken.code() != absl::StatusCode::kUnavailable || absl::Now() > deadline || state_->stop_requested()) return taken;
+    if (taken.code() != absl::StatusCode::kUnavailable || absl::Now() > deadline || state_->stop_requested())
+      return taken;
     state_->SetPhase(v1::MigrationPhase::PHASE_CHECK, absl::StrCat("waits: ", taken.message()));
     if (!std::exchange(said, true)) LogInfo("waiting for the lead", {{"reason", taken.message()}});
     absl::SleepFor(absl::Milliseconds(300));
@@ -301,7 +306,8 @@ absl::Status MigrationSetup::RestartUnfinishedTables() {
   HS_ASSIGN_OR_RETURN(const std::vector<TaskRow> tasks, journal_->LoadTasks(record_.id));
   std::set<int> unfinished;
   for (const TaskRow& row : tasks) {
-    if (row.task.kind == TaskKind::KIND_COPY && row.task.state != TaskState::STATE_DONE) unfinished.insert(row.task.table);
+    if (row.task.kind == TaskKind::KIND_COPY && row.task.state != TaskState::STATE_DONE)
+      unfinished.insert(row.task.table);
   }
   std::map<Oid, int> ids;
   std::vector<std::string> truncations;
@@ -369,15 +375,17 @@ absl::Status MigrationSetup::ReadSchemaParts() {
     record_.left_out.insert(record_.left_out.end(), more->begin(), more->end());
   }
   for (const std::string& name : catalog_.publications) record_.left_out.push_back(absl::StrCat("publication ", name));
-  for (const std::string& name : catalog_.event_triggers) record_.left_out.push_back(absl::StrCat("event trigger ", name));
+  for (const std::string& name : catalog_.event_triggers)
+    record_.left_out.push_back(absl::StrCat("event trigger ", name));
   return absl::OkStatus();
 }
 
 absl::Status MigrationSetup::RestoreSchema() {
   if (!hypertables_.empty()) {
     HS_ASSIGN_OR_RETURN(PgSession * session, journal_->Session());
-    HS_RETURN_IF_ERROR(WithContext(
-        session->Query("CREATE EXTENSION IF NOT EXISTS timescaledb WITH SCHEMA public").status(), "target: timescaledb"));
+    HS_RETURN_IF_ERROR(
+        WithContext(session->Query("CREATE EXTENSION IF NOT EXISTS timescaledb WITH SCHEMA public").status(),
+                    "target: timescaledb"));
   }
   std::vector<std::string> statements = RestoreSettings();
   for (const SchemaEntry& entry : pre_data_) {
@@ -389,7 +397,8 @@ absl::Status MigrationSetup::RestoreSchema() {
       statements.push_back(entry.sql);
     }
   }
-  return WithContext(journal_->Advance(record_.id, JournalPhase::kHypertables, statements), "target: restoring the schema");
+  return WithContext(journal_->Advance(record_.id, JournalPhase::kHypertables, statements),
+                     "target: restoring the schema");
 }
 
 absl::Status MigrationSetup::CreateHypertables() {
@@ -422,16 +431,16 @@ absl::Status MigrationSetup::ReadForPlan() {
       HS_RETURN_IF_ERROR(ReadTimeChunks(holder_->session(), hypertable, &profile));
     }
     if (hypertable.config->compress.has_value()) {
-      HS_ASSIGN_OR_RETURN(compression_[hypertable.table->oid], ReadEffectiveCompression(session, hypertable.table->name));
+      HS_ASSIGN_OR_RETURN(compression_[hypertable.table->oid],
+                          ReadEffectiveCompression(session, hypertable.table->name));
     }
   }
   return absl::OkStatus();
 }
 
 PlannerInput MigrationSetup::MakePlannerInput() const {
-  PlannerInput input{options_.config, catalog_,   target_facts_, selection_,
-                     hypertables_,    profiles_,  compression_,  post_data_,
-                     restored_relations_};
+  PlannerInput input{options_.config, catalog_,     target_facts_, selection_,         hypertables_,
+                     profiles_,       compression_, post_data_,    restored_relations_};
   input.source_now_microseconds = record_.source_now_microseconds;
   input.sort_budget_bytes = options_.sort_budget_bytes;
   return input;

@@ -25,7 +25,8 @@ absl::Status LoadFromJournal(const std::string& migration, Journal* journal, Mig
 
 class MigrationSetup {
  public:
-  MigrationSetup(const CoordinatorOptions& options, const std::string& address, MigrationState* state, Journal* journal);
+  MigrationSetup(const CoordinatorOptions& options, const std::string& address, MigrationState* state,
+                 Journal* journal);
 
   // On return the state holds the plan and the phase is RUN (or, in verify_only, what is to be read back).
   absl::Status Run();

@@ -184,18 +184,17 @@ void MigrationState::Finish(bool keepers_too) {
   news_.NotifyAll();
 }
 
-bool MigrationState::MustFinish(const Worker& worker) const {
-  return finish_ && (worker.slots > 0 || finish_keepers_);
-}
+bool MigrationState::MustFinish(const Worker& worker) const { return finish_ && (worker.slots > 0 || finish_keepers_); }
 
 void MigrationState::WaitUntilTold(absl::Duration timeout) {
   const absl::Time deadline = absl::Now() + timeout;
   MutexLock lock(&mutex_);
   while (absl::Now() < deadline) {
     const absl::Time now = absl::Now();
-    const bool all = std::all_of(workers_.begin(), workers_.end(), [&](const auto& entry) {
-      return entry.second.told_to_finish || !MustFinish(entry.second) || !Connected(entry.second, now);
-    });
+    bool all = true;
+    for (const auto& [name, worker] : workers_) {
+      all = all && (worker.told_to_finish || !MustFinish(worker) || !Connected(worker, now));
+    }
     if (all) return;
     news_.WaitFor(&mutex_, absl::Milliseconds(50));
   }
@@ -252,8 +251,8 @@ void MigrationState::RecordRunning(const std::string& worker,
                                    v1::SynchronizeResponse* response) {
   for (const v1::RunningTask& report : running) {
     const Task* task = scheduler_.has_value() ? scheduler_->Find(report.id()) : nullptr;
-    const bool current = task != nullptr && task->state == TaskState::STATE_LEASED && task->attempt == report.attempt() &&
-                         task->worker == worker && !revoke_everything_;
+    const bool current = task != nullptr && task->state == TaskState::STATE_LEASED &&
+                         task->attempt == report.attempt() && task->worker == worker && !revoke_everything_;
     if (current) {
       TaskDetail& detail = details_[report.id()];
       detail.rows_running = report.rows();

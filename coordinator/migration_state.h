@@ -1,4 +1,5 @@
-// A migration as the coordinator holds it in memory: what the run loop decides on, what workers report, what status shows.
+// A migration as the coordinator holds it in memory: what the run loop decides on, what workers report, what status
+// shows.
 //
 // A monitor: every public method may be called from any thread. The run loop is the only one that changes tasks; RPC
 // handlers leave reports for it and wait for what it hands out. Everything here can be rebuilt from the journal.

@@ -152,7 +152,8 @@ class LoadPlanner {
 
   void AddDirectCompressSettings(v1::CopyWork* copy, bool sorted) const {
     AddSetting(copy->mutable_target_settings(), "timescaledb.enable_direct_compress_copy", "on");
-    if (sorted) AddSetting(copy->mutable_target_settings(), "timescaledb.enable_direct_compress_copy_client_sorted", "on");
+    if (sorted)
+      AddSetting(copy->mutable_target_settings(), "timescaledb.enable_direct_compress_copy_client_sorted", "on");
     if (in_.target.compressor_batch_limit) {
       AddSetting(copy->mutable_target_settings(), "timescaledb.enable_compressor_batch_limit", "on");
     }
@@ -168,7 +169,8 @@ class LoadPlanner {
     int64_t pieces = static_cast<int64_t>(std::ceil(bytes / static_cast<double>(in_.target_task_bytes)));
     if (compression != nullptr) {
       // Disjoint pieces keep the order of a segment only if the segment is ordered by time first.
-      if (compression->orderby.empty() || compression->orderby.front().column != hypertable.config->time_column_name) return 1;
+      if (compression->orderby.empty() || compression->orderby.front().column != hypertable.config->time_column_name)
+        return 1;
       double segments = 1;
       for (const std::string& name : compression->segmentby) {
         const Column* column = hypertable.table->FindColumn(name);
@@ -191,8 +193,8 @@ class LoadPlanner {
     }
   }
 
-  void PlanChunk(const HypertableSpec& hypertable, int id, const TablePlan& plan, const TimeProfile& profile, int64_t start,
-                 bool compressed, int64_t sequence) {
+  void PlanChunk(const HypertableSpec& hypertable, int id, const TablePlan& plan, const TimeProfile& profile,
+                 int64_t start, bool compressed, int64_t sequence) {
     const EffectiveCompression* compression = compressed ? &in_.compression.at(hypertable.table->oid) : nullptr;
     const bool direct = compressed && in_.target.direct_compress;
     const bool sorted = direct && MaySendSorted(hypertable, *compression);
@@ -211,8 +213,8 @@ class LoadPlanner {
     const int64_t pieces = direct && !sorted ? 1 : PiecesOf(hypertable, compression, rows, bytes);
     for (int64_t piece = 0; piece < pieces; ++piece) {
       const int64_t piece_start = start + hypertable.chunk_interval / pieces * piece;
-      const int64_t piece_end =
-          piece + 1 < pieces ? start + hypertable.chunk_interval / pieces * (piece + 1) : start + hypertable.chunk_interval;
+      const int64_t piece_end = piece + 1 < pieces ? start + hypertable.chunk_interval / pieces * (piece + 1)
+                                                   : start + hypertable.chunk_interval;
       PlannedTask copy = MakeTimeCopy(hypertable, id, piece_start, piece_end, compression);
       if (direct) AddDirectCompressSettings(copy.work.mutable_copy(), sorted);
       copy.task.gates = {prepared};
@@ -236,12 +238,13 @@ class LoadPlanner {
     shape.where = absl::StrCat(time, " >= ", TimeLiteral(hypertable.time_type, start), " AND ", time, " < ",
                                TimeLiteral(hypertable.time_type, end));
     if (compression != nullptr) shape.order_by = CompressionOrderBy(*hypertable.table, *compression);
-    PlannedTask copy = MakeCopy(*hypertable.table, id, shape,
-                                absl::StrCat(TimeDisplay(hypertable.time_type, start), " to ",
-                                             TimeDisplay(hypertable.time_type, end)));
+    PlannedTask copy = MakeCopy(
+        *hypertable.table, id, shape,
+        absl::StrCat(TimeDisplay(hypertable.time_type, start), " to ", TimeDisplay(hypertable.time_type, end)));
     SetRewritableFields(hypertable, copy.work.mutable_copy());
     if (compression != nullptr) {
-      AddSetting(copy.work.mutable_copy()->mutable_source_settings(), "work_mem", absl::StrCat(WorkMemKilobytes(), "kB"));
+      AddSetting(copy.work.mutable_copy()->mutable_source_settings(), "work_mem",
+                 absl::StrCat(WorkMemKilobytes(), "kB"));
     }
     return copy;
   }
@@ -260,9 +263,9 @@ class LoadPlanner {
                      QuoteLiteral(slices), "::jsonb)");
     v1::StatementWork* work = planned.work.mutable_statements();
     if (compress_empty) {
-      work->add_statements(absl::StrCat("SELECT ", QuoteIdentifier(in_.target.timescaledb_schema),
-                                        ".compress_chunk(format('%I.%I', c.schema_name, c.table_name)::regclass, true) FROM ",
-                                        create, " c"));
+      work->add_statements(absl::StrCat(
+          "SELECT ", QuoteIdentifier(in_.target.timescaledb_schema),
+          ".compress_chunk(format('%I.%I', c.schema_name, c.table_name)::regclass, true) FROM ", create, " c"));
     } else {
       work->add_statements(absl::StrCat("SELECT chunk_id FROM ", create));
     }
@@ -317,7 +320,8 @@ class LoadPlanner {
   // TimescaleDB moved its functions there in 2.12.
   std::string FunctionsSchema() const {
     constexpr int kFunctionsSchemaRelease = 2012;
-    return in_.target.timescaledb_release() >= kFunctionsSchemaRelease ? "_timescaledb_functions" : "_timescaledb_internal";
+    return in_.target.timescaledb_release() >= kFunctionsSchemaRelease ? "_timescaledb_functions"
+                                                                       : "_timescaledb_internal";
   }
 
   static std::string JsonString(const std::string& text) {
@@ -396,7 +400,8 @@ Plan MakePlan(const PlannerInput& input, TaskId first_task, std::vector<std::str
   return std::move(builder.plan);
 }
 
-int64_t CompressionCutoff(const HypertableSpec& hypertable, const TimeProfile& profile, int64_t source_now_microseconds) {
+int64_t CompressionCutoff(const HypertableSpec& hypertable, const TimeProfile& profile,
+                          int64_t source_now_microseconds) {
   if (!hypertable.compress_after.has_value()) return INT64_MAX;
   // An integer column has no now(): its own maximum stands for it.
   const int64_t now = hypertable.time_type == TimeType::kInteger ? profile.maximum : source_now_microseconds;

@@ -71,12 +71,14 @@ std::map<Oid, int> AssignTableIds(const Catalog& catalog, const Selection& selec
 // The whole plan. `left_out` gains what can't be done.
 Plan MakePlan(const PlannerInput& input, TaskId first_task, std::vector<std::string>* left_out);
 
-// Copies, chunks and compression of one table: what a table that starts again from nothing needs. `only` = these tables.
+// Copies, chunks and compression of one table: what a table that starts again from nothing needs. `only` = these
+// tables.
 void PlanLoad(const PlannerInput& input, const std::map<Oid, int>& table_ids, const std::set<int>* only,
               PlanBuilder* builder);
 
 // The part of one chunk that is old enough to be compressed: internal time; everything when there is no `after`.
-int64_t CompressionCutoff(const HypertableSpec& hypertable, const TimeProfile& profile, int64_t source_now_microseconds);
+int64_t CompressionCutoff(const HypertableSpec& hypertable, const TimeProfile& profile,
+                          int64_t source_now_microseconds);
 
 }  // namespace hypershift
 

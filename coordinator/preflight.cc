@@ -59,8 +59,10 @@ class Preflight {
       Fail("target: the role may not create schemas there: GRANT CREATE ON DATABASE … TO it, or connect as the owner");
     }
     if (in_.catalog.encoding == "SQL_ASCII") {
-      Warn("source: encoding SQL_ASCII does not say what its bytes mean: rows that are no valid UTF-8 will be refused by the "
-           "target");
+      Warn(
+          "source: encoding SQL_ASCII does not say what its bytes mean: rows that are no valid UTF-8 will be refused "
+          "by the "
+          "target");
     }
   }
 
@@ -102,15 +104,18 @@ class Preflight {
   void CheckExtensions() {
     for (const auto& [name, schema] : in_.catalog.extensions) {
       if (name == "timescaledb" || in_.target.available_extensions.count(name) > 0) continue;
-      Fail("target: extension ", name, ", which the source uses, is not available there: install its package on the target");
+      Fail("target: extension ", name,
+           ", which the source uses, is not available there: install its package on the target");
     }
   }
 
   void CheckTimescale() {
     const TargetFacts& target = in_.target;
     if (!target.timescaledb_available) {
-      Fail("target: TimescaleDB is not available there, but hypertable_configs asks for hypertables: install the extension, "
-           "use another target, or remove hypertable_configs");
+      Fail(
+          "target: TimescaleDB is not available there, but hypertable_configs asks for hypertables: install the "
+          "extension, "
+          "use another target, or remove hypertable_configs");
       return;
     }
     if (!target.timescaledb_problem.empty()) {
@@ -124,12 +129,15 @@ class Preflight {
     const bool compresses = std::any_of(in_.hypertables.begin(), in_.hypertables.end(),
                                         [](const HypertableSpec& h) { return h.config->compress.has_value(); });
     if (compresses && target.timescaledb_license == "apache") {
-      Fail("target: timescaledb.license is 'apache', which has no compression: set it to 'timescale', or remove `compress` from "
-           "hypertable_configs");
+      Fail(
+          "target: timescaledb.license is 'apache', which has no compression: set it to 'timescale', or remove "
+          "`compress` from "
+          "hypertable_configs");
     }
     if (compresses && target.timescaledb_license != "apache" && !target.direct_compress &&
         !target.timescaledb_license.empty()) {
-      Warn("target: TimescaleDB ", target.timescaledb_version.empty() ? target.timescaledb_default_version : target.timescaledb_version,
+      Warn("target: TimescaleDB ",
+           target.timescaledb_version.empty() ? target.timescaledb_default_version : target.timescaledb_version,
            " can't compress while rows arrive (2.21 and later can): each chunk is compressed once it is complete");
     }
   }
@@ -143,19 +151,23 @@ class Preflight {
         Fail("source: ", name, ": no index is led by its time column: CREATE INDEX ON ", table.name.Quoted(), " (",
              QuoteIdentifier(time), "), or go on without by --ignore-missing-time-index (slower)");
       } else {
-        Warn("source: ", name, ": no index is led by its time column: its chunks are sorted and compressed after the copy");
+        Warn("source: ", name,
+             ": no index is led by its time column: its chunks are sorted and compressed after the copy");
       }
     }
     if (table.has_rules) Fail("source: ", name, " has rules, which a hypertable can't have: drop them");
     if (table.row_security && hypertable.config->compress.has_value()) {
-      Fail("source: ", name, " has row-level security, which a compressed hypertable can't have: remove `compress` or the security");
+      Fail("source: ", name,
+           " has row-level security, which a compressed hypertable can't have: remove `compress` or the security");
     }
     if (table.persistence == 'u') {
-      Fail("source: ", name, " is unlogged, which a hypertable can't be: ALTER TABLE ", table.name.Quoted(), " SET LOGGED");
+      Fail("source: ", name, " is unlogged, which a hypertable can't be: ALTER TABLE ", table.name.Quoted(),
+           " SET LOGGED");
     }
     for (const auto& [oid, trigger] : in_.catalog.triggers) {
       if (trigger.table == table.oid && trigger.transition_tables) {
-        Fail("source: ", name, ": trigger ", trigger.name, " uses transition tables, which a hypertable can't have: drop it");
+        Fail("source: ", name, ": trigger ", trigger.name,
+             " uses transition tables, which a hypertable can't have: drop it");
       }
     }
     CheckTimeValues(hypertable);
@@ -168,7 +180,8 @@ class Preflight {
     const std::string place = absl::StrCat("source: ", hypertable.table->name.Display(), ": time column '",
                                            hypertable.config->time_column_name, "' ");
     const TimeProfile& profile = found->second;
-    const std::string remedy = ": a hypertable can't hold such rows: delete or change them, or leave the table an ordinary one";
+    const std::string remedy =
+        ": a hypertable can't hold such rows: delete or change them, or leave the table an ordinary one";
     if (profile.has_null) Fail(place, "holds NULL", remedy);
     if (profile.has_negative_infinity) Fail(place, "holds -infinity", remedy);
     if (profile.has_positive_infinity) Fail(place, "holds infinity", remedy);
@@ -179,9 +192,9 @@ class Preflight {
     if (columns.empty()) return;
     std::vector<std::string> names;
     for (const Column* column : columns) names.push_back(absl::StrCat(column->name, " (", column->type_name, ")"));
-    const std::string message = absl::StrCat(
-        hypertable.table->name.Display(), ": compression may replace values by equal but not identical ones in ",
-        absl::StrJoin(names, ", "));
+    const std::string message = absl::StrCat(hypertable.table->name.Display(),
+                                             ": compression may replace values by equal but not identical ones in ",
+                                             absl::StrJoin(names, ", "));
     if (in_.fail_on_value_rewrite) {
       Fail(message, ": remove `compress` for this table, or go on without --fail-on-value-rewrite");
     } else {
@@ -199,9 +212,10 @@ class Preflight {
     }
     for (const HypertableSpec& hypertable : in_.hypertables) {
       for (const Index* index : FindIncompatibleIndexes(hypertable, in_.catalog)) {
-        Fail("source: ", hypertable.table->name.Display(), ": unique index ", index->name,
-             " lacks the time column, which a hypertable's unique indexes must contain: change it, or leave it out with "
-             "drop_incompatible_hypertable_constraints: true");
+        Fail(
+            "source: ", hypertable.table->name.Display(), ": unique index ", index->name,
+            " lacks the time column, which a hypertable's unique indexes must contain: change it, or leave it out with "
+            "drop_incompatible_hypertable_constraints: true");
       }
     }
   }
@@ -213,8 +227,10 @@ class Preflight {
       const int64_t span = found->second.maximum - found->second.minimum;
       const int64_t chunks = span / hypertable.chunk_interval + 1;
       if (chunks * kLocksPerChunk > in_.target.max_locks) {
-        Warn("target: ", hypertable.table->name.Display(), " will have up to ", chunks, " chunks; keys and indexes over them may "
-             "need ", chunks * kLocksPerChunk, " locks, the server has ", in_.target.max_locks,
+        Warn("target: ", hypertable.table->name.Display(), " will have up to ", chunks,
+             " chunks; keys and indexes over them may "
+             "need ",
+             chunks * kLocksPerChunk, " locks, the server has ", in_.target.max_locks,
              ": raise max_locks_per_transaction or chunk_time_interval");
       }
     }

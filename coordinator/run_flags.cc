@@ -64,31 +64,35 @@ void AddRunFlags(CLI::App* app, RunFlags* flags) {
   app->add_option("--parallel", flags->parallel, "Tasks at the same time (8)")->type_name("N");
   app->add_flag("--hide-progress", flags->hide_progress, "No progress display");
   app->add_flag("--verbose", flags->verbose, "A detailed log beside the progress");
-  app->add_option("--listen", flags->listen, "Where `hypershift status` finds this run: a loopback address or unix:PATH")
+  app->add_option("--listen", flags->listen,
+                  "Where `hypershift status` finds this run: a loopback address or unix:PATH")
       ->type_name("ADDRESS");
   app->add_option("--lease-duration", flags->lease_duration, "How long a task stays a silent worker's (20s)")
       ->type_name("TIME");
-  app->add_option("--leader-lease", flags->leader_lease, "How long a silent coordinator leads (10s)")->type_name("TIME");
+  app->add_option("--leader-lease", flags->leader_lease, "How long a silent coordinator leads (10s)")
+      ->type_name("TIME");
   app->add_option("--report", flags->report, "Write the summary as JSON to this file")->type_name("PATH");
 }
 
 void AddCloneFlags(CLI::App* app, RunFlags* flags) {
   app->add_flag("--verify", flags->verify, "Compare source and target data after the copy");
   app->add_flag("--ignore-missing-time-index", flags->ignore_missing_time_index,
-                  "Go on although a table that becomes a hypertable has no index led by its time column");
+                "Go on although a table that becomes a hypertable has no index led by its time column");
   app->add_flag("--source-unchanged", flags->source_unchanged,
-                  "The snapshot is lost, but you vouch that the source has not been written to since");
+                "The snapshot is lost, but you vouch that the source has not been written to since");
   app->add_flag("--restart-tables", flags->restart_tables,
-                  "The snapshot is lost: copy unfinished tables again from nothing");
+                "The snapshot is lost: copy unfinished tables again from nothing");
   app->add_flag("--allow-inconsistent", flags->allow_inconsistent,
-                  "The snapshot is lost: go on, unfinished tables mix two moments");
+                "The snapshot is lost: go on, unfinished tables mix two moments");
   app->add_flag("--fail-on-value-rewrite", flags->fail_on_value_rewrite,
-                  "Refuse tables in which compression may replace values by equal but not identical ones");
+                "Refuse tables in which compression may replace values by equal but not identical ones");
   app->add_option("--keeper-grace", flags->keeper_grace, "How long the snapshot outlives a crash of this command (15m)")
       ->type_name("TIME");
-  app->add_option("--source-sort-budget", flags->sort_budget_mib, "MiB of the source's memory for sorting, in all (1024)")
+  app->add_option("--source-sort-budget", flags->sort_budget_mib,
+                  "MiB of the source's memory for sorting, in all (1024)")
       ->type_name("MIB");
-  app->add_option("--retry-limit", flags->retry_limit, "Attempts of one task before its table fails (5)")->type_name("N");
+  app->add_option("--retry-limit", flags->retry_limit, "Attempts of one task before its table fails (5)")
+      ->type_name("N");
 }
 
 absl::StatusOr<Config> LayConfig(const RunFlags& flags) {
@@ -115,7 +119,8 @@ absl::StatusOr<Config> LayConfig(const RunFlags& flags) {
 
 absl::StatusOr<ConnectionString> TargetOf(const RunFlags& flags, const Config& config) {
   if (config.target.empty()) {
-    return absl::InvalidArgumentError("target: no database given: say --target URI, HYPERSHIFT_TARGET_URI or target: in the configuration");
+    return absl::InvalidArgumentError(
+        "target: no database given: say --target URI, HYPERSHIFT_TARGET_URI or target: in the configuration");
   }
   return ConnectionString::Parse(config.target, "target", Secret(flags.target_password.value_or("")));
 }
@@ -123,12 +128,14 @@ absl::StatusOr<ConnectionString> TargetOf(const RunFlags& flags, const Config& c
 absl::StatusOr<CoordinatorOptions> CloneOptions(const RunFlags& flags) {
   HS_ASSIGN_OR_RETURN(CoordinatorOptions options, RunOptions(flags));
   if (options.config.source.empty()) {
-    return absl::InvalidArgumentError("source: no database given: say --source URI, HYPERSHIFT_SOURCE_URI or source: in the configuration");
+    return absl::InvalidArgumentError(
+        "source: no database given: say --source URI, HYPERSHIFT_SOURCE_URI or source: in the configuration");
   }
   HS_ASSIGN_OR_RETURN(options.source, ConnectionString::Parse(options.config.source, "source",
                                                               Secret(flags.source_password.value_or(""))));
   if (flags.source_unchanged + flags.restart_tables + flags.allow_inconsistent > 1) {
-    return absl::InvalidArgumentError("--source-unchanged, --restart-tables and --allow-inconsistent exclude each other: give one");
+    return absl::InvalidArgumentError(
+        "--source-unchanged, --restart-tables and --allow-inconsistent exclude each other: give one");
   }
   if (flags.source_unchanged) options.lost_snapshot = LostSnapshot::kSourceUnchanged;
   if (flags.restart_tables) options.lost_snapshot = LostSnapshot::kRestartTables;

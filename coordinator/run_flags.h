@@ -1,8 +1,8 @@
 // The flags of a program that runs a migration, and what they mean together with the environment and the configuration
 // file: shared by `hypershift clone`, `hypershift verify` and hypershift-coordinator.
 //
-// A flag wins over the environment, which wins over the file. Single-threaded, at the start of a program. Errors are one
-// line for the user (kInvalidArgument, kNotFound), never with a password.
+// A flag wins over the environment, which wins over the file. Single-threaded, at the start of a program. Errors are
+// one line for the user (kInvalidArgument, kNotFound), never with a password.
 #ifndef HYPERSHIFT_COORDINATOR_RUN_FLAGS_H_
 #define HYPERSHIFT_COORDINATOR_RUN_FLAGS_H_
 

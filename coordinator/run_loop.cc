@@ -104,7 +104,8 @@ absl::Status RunLoop::TakeInDone(std::vector<TaskId> completed, const std::vecto
 }
 
 void RunLoop::DecideFailure(const TaskRow& row, const FailureReport& report, Journal::Batch* batch) {
-  TaskChange change{row.task.id, row.task.attempt, TaskState::STATE_PENDING, row.task.failures, report.error, report.sqlstate};
+  TaskChange change{row.task.id,       row.task.attempt, TaskState::STATE_PENDING,
+                    row.task.failures, report.error,     report.sqlstate};
   absl::Status applied;
   const bool stopping = state_->stop_requested();
   state_->WithScheduler([&](Scheduler& scheduler) {
@@ -118,7 +119,8 @@ void RunLoop::DecideFailure(const TaskRow& row, const FailureReport& report, Jou
     change.failures = task->failures + (innocent ? 0 : 1);
     const bool again = report.retryable && (innocent || change.failures < options_.retry_limit);
     if (again) {
-      applied = scheduler.Release(task->id, task->attempt, absl::Now() + RetryDelay(task->failures), report.error, !innocent);
+      applied =
+          scheduler.Release(task->id, task->attempt, absl::Now() + RetryDelay(task->failures), report.error, !innocent);
     } else {
       change.to = TaskState::STATE_FAILED;
       applied = scheduler.Fail(task->id, task->attempt, report.error);
@@ -189,7 +191,8 @@ absl::Status RunLoop::ApplyAndHandOut(Journal::Batch batch) {
   const bool due = now - last_write_ > options_.leader_lease / 3;
   if (batch.changes.empty() && batch.leases.empty() && batch.renewals.empty() && !due) return absl::OkStatus();
   // Renewals alone need not be written at every heartbeat.
-  if (batch.changes.empty() && batch.leases.empty() && !due && now - last_renewal_ < options_.times.lease_duration / 4) {
+  if (batch.changes.empty() && batch.leases.empty() && !due &&
+      now - last_renewal_ < options_.times.lease_duration / 4) {
     return absl::OkStatus();
   }
   if (!batch.renewals.empty()) last_renewal_ = now;
@@ -258,7 +261,8 @@ absl::Status RunLoop::KeepSnapshot() {
     state_->RevokeEverything();
     journal_->GiveUpLead().IgnoreError();
     return absl::FailedPreconditionError(
-        "the source's snapshot is lost: no worker holds it any more. Ranges that were copied stay; run the same command again "
+        "the source's snapshot is lost: no worker holds it any more. Ranges that were copied stay; run the same "
+        "command again "
         "and it will offer the ways on");
   }
   return absl::OkStatus();

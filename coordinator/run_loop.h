@@ -1,8 +1,8 @@
-// The run loop: one thread that takes workers' reports, asks the journal what is true, decides, writes the decisions down
-// in one transaction per turn, and only then hands tasks out.
+// The run loop: one thread that takes workers' reports, asks the journal what is true, decides, writes the decisions
+// down in one transaction per turn, and only then hands tasks out.
 //
-// It owns the order of things: nothing is given away before the journal has it. After a lost connection to the target it
-// rebuilds everything from the journal.
+// It owns the order of things: nothing is given away before the journal has it. After a lost connection to the target
+// it rebuilds everything from the journal.
 #ifndef HYPERSHIFT_COORDINATOR_RUN_LOOP_H_
 #define HYPERSHIFT_COORDINATOR_RUN_LOOP_H_
 

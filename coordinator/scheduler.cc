@@ -29,7 +29,8 @@ absl::StatusOr<Scheduler> Scheduler::Create(std::vector<Task> tasks, const std::
       found->second.waiting.push_back(task.id);
     }
     if (task.barrier != 0 && scheduler.barriers_.count(task.barrier) == 0) {
-      return absl::DataLossError(absl::StrCat("task ", task.id, " counts in barrier ", task.barrier, ", which isn't there"));
+      return absl::DataLossError(
+          absl::StrCat("task ", task.id, " counts in barrier ", task.barrier, ", which isn't there"));
     }
     const TaskId id = task.id;
     if (!scheduler.tasks_.emplace(id, std::move(task)).second) {
@@ -193,8 +194,8 @@ absl::StatusOr<Task*> Scheduler::FindMutable(TaskId id) {
 
 absl::Status Scheduler::Transition(Task* task, int attempt, TaskEvent event) {
   if (attempt != task->attempt) {
-    return absl::AbortedError(absl::StrCat("attempt ", attempt, " of task ", task->id, " is stale: the current one is ",
-                                           task->attempt));
+    return absl::AbortedError(
+        absl::StrCat("attempt ", attempt, " of task ", task->id, " is stale: the current one is ", task->attempt));
   }
   const std::optional<TaskState::State> next = NextTaskState(task->state, event);
   if (!next.has_value()) {

@@ -109,16 +109,12 @@ absl::StatusOr<std::string> DumpSchema(const ConnectionString& source, const std
 absl::StatusOr<std::vector<SchemaEntry>> ReadSchemaEntries(const std::string& archive, SchemaSection section) {
   HS_ASSIGN_OR_RETURN(const PrivateFile file, PrivateFile::Create(archive));
   SubprocessOptions options;
-  options.arguments = {"pg_restore",
-                       "--verbose",
-                       "--no-owner",
-                       "--no-privileges",
-                       "--no-tablespaces",
-                       "--no-publications",
-                       "--no-subscriptions",
-                       section == SchemaSection::kPreData ? "--section=pre-data" : "--section=post-data",
-                       "--file=-",
-                       file.path()};
+  options.arguments = {
+      "pg_restore",         "--verbose",
+      "--no-owner",         "--no-privileges",
+      "--no-tablespaces",   "--no-publications",
+      "--no-subscriptions", section == SchemaSection::kPreData ? "--section=pre-data" : "--section=post-data",
+      "--file=-",           file.path()};
   HS_ASSIGN_OR_RETURN(const std::string script, RunTool(std::move(options)));
   return ParseRestoreScript(script);
 }

@@ -26,7 +26,8 @@ bool Contains(const std::vector<std::string>& values, const std::string& value) 
 }
 
 bool IsRelation(const std::string& type) {
-  return type == "TABLE" || type == "FOREIGN TABLE" || type == "VIEW" || type == "MATERIALIZED VIEW" || type == "SEQUENCE";
+  return type == "TABLE" || type == "FOREIGN TABLE" || type == "VIEW" || type == "MATERIALIZED VIEW" ||
+         type == "SEQUENCE";
 }
 
 // Never restored, whatever the filters: what the target has of its own, or what a role that may restore the rest often

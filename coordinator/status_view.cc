@@ -1,4 +1,5 @@
-// How MigrationState looks from outside: the messages that status, the progress display and verify's verdict are made of.
+// How MigrationState looks from outside: the messages that status, the progress display and verify's verdict are made
+// of.
 #include <algorithm>
 #include <utility>
 
@@ -54,8 +55,10 @@ v1::TaskInfo MigrationState::ToTaskInfo(const Task& task) const {
   auto detail = details_.find(task.id);
   if (detail == details_.end()) return info;
   info.set_description(detail->second.description);
-  if (detail->second.started_at != absl::InfinitePast()) *info.mutable_started_at() = ToProto(detail->second.started_at);
-  if (detail->second.finished_at != absl::InfinitePast()) *info.mutable_finished_at() = ToProto(detail->second.finished_at);
+  if (detail->second.started_at != absl::InfinitePast())
+    *info.mutable_started_at() = ToProto(detail->second.started_at);
+  if (detail->second.finished_at != absl::InfinitePast())
+    *info.mutable_finished_at() = ToProto(detail->second.finished_at);
   if (task.state == TaskState::STATE_LEASED) {
     info.set_rows(detail->second.rows_running);
     info.set_bytes(detail->second.bytes_running);

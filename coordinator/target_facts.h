@@ -42,7 +42,7 @@ struct TargetFacts {
   bool direct_compress = false;     // The settings for it are there.
   bool client_sorted = false;
   bool compressor_batch_limit = false;
-  int64_t max_locks = 0;  // max_locks_per_transaction × (max_connections + max_prepared_transactions).
+  int64_t max_locks = 0;              // max_locks_per_transaction × (max_connections + max_prepared_transactions).
   std::set<QualifiedName> relations;  // Outside system schemas.
   std::set<std::string> available_extensions;
   bool may_create = true;  // CREATE on the database.

@@ -72,8 +72,8 @@ std::string ChunkEndSql(TimeType type, int64_t chunk_interval) {
     case TimeType::kDate:
       return absl::StrCat("(date '1970-01-01' + (", end, " / 86400000000)::int)");
     default:
-      return absl::StrCat("('epoch'::", TypeName(type), " + make_interval(days => (", end, " / 86400000000)::int) + (", end,
-                          " % 86400000000) * interval '1 microsecond')");
+      return absl::StrCat("('epoch'::", TypeName(type), " + make_interval(days => (", end, " / 86400000000)::int) + (",
+                          end, " % 86400000000) * interval '1 microsecond')");
   }
 }
 
@@ -84,11 +84,12 @@ std::string Fill(const char* sql, const HypertableSpec& hypertable, const TimePr
   const bool integer = hypertable.time_type == TimeType::kInteger;
   const auto has_infinity = [&](const std::string& sign) {
     return integer ? std::string("NULL")
-                   : absl::StrCat("(SELECT 1 FROM ONLY ", table, " WHERE ", time, " = '", sign, "infinity'::", type, " LIMIT 1)");
+                   : absl::StrCat("(SELECT 1 FROM ONLY ", table, " WHERE ", time, " = '", sign, "infinity'::", type,
+                                  " LIMIT 1)");
   };
-  const std::string finite =
-      integer ? absl::StrCat(time, " IS NOT NULL")
-              : absl::StrCat(time, " > '-infinity'::", type, " AND ", time, " < 'infinity'::", type);
+  const std::string finite = integer
+                                 ? absl::StrCat(time, " IS NOT NULL")
+                                 : absl::StrCat(time, " > '-infinity'::", type, " AND ", time, " < 'infinity'::", type);
   return absl::StrReplaceAll(sql, {
                                       {"$table_literal", QuoteLiteral(hypertable.table->name.name)},
                                       {"$schema_literal", QuoteLiteral(hypertable.table->name.schema)},

@@ -1,4 +1,5 @@
-// Where the rows of a future hypertable lie along its time column: which chunks they fill, and roughly how many rows each.
+// Where the rows of a future hypertable lie along its time column: which chunks they fill, and roughly how many rows
+// each.
 //
 // The chunks are exact under the snapshot that the session holds: every row with a finite, non-NULL time lies in one of
 // them. One index probe per chunk that holds rows, in one round trip; the table is not read.

@@ -1,7 +1,7 @@
 #include "coordinator/type_traits.h"
 
-#include <array>
 #include <algorithm>
+#include <array>
 
 #include "absl/strings/match.h"
 
@@ -21,9 +21,9 @@ constexpr Oid kJsonb = 3802;
 
 // regclass and its kin are OIDs in binary, which mean something else on another server.
 bool IsRegType(const TypeRow& row) {
-  static constexpr std::array<const char*, 11> kNames = {
-      "regclass", "regcollation", "regconfig", "regdictionary", "regnamespace", "regoper",
-      "regoperator", "regproc", "regprocedure", "regrole", "regtype"};
+  static constexpr std::array<const char*, 11> kNames = {"regclass",     "regcollation", "regconfig",   "regdictionary",
+                                                         "regnamespace", "regoper",      "regoperator", "regproc",
+                                                         "regprocedure", "regrole",      "regtype"};
   return std::find(kNames.begin(), kNames.end(), row.name) != kNames.end();
 }
 
@@ -62,7 +62,8 @@ bool TypeTable::BinarySafe(Oid oid, int depth) const {
       return true;
     case 'r':
     case 'm':
-      return row->has_binary && (row->range_subtype == 0 ? oid < kFirstUserOid : BinarySafe(row->range_subtype, depth + 1));
+      return row->has_binary &&
+             (row->range_subtype == 0 ? oid < kFirstUserOid : BinarySafe(row->range_subtype, depth + 1));
     case 'b':
       break;
     default:  // Composites carry type OIDs; pseudo-types hold no data.
@@ -70,7 +71,8 @@ bool TypeTable::BinarySafe(Oid oid, int depth) const {
   }
   if (!row->has_binary || IsRegType(*row)) return false;
   // An array's binary form names its element type by OID.
-  if (row->category == 'A' && row->element != 0) return row->element < kFirstUserOid && BinarySafe(row->element, depth + 1);
+  if (row->category == 'A' && row->element != 0)
+    return row->element < kFirstUserOid && BinarySafe(row->element, depth + 1);
   return true;
 }
 

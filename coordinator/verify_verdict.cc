@@ -7,8 +7,7 @@
 namespace hypershift {
 
 v1::Digest AddDigests(const v1::Digest& a, const v1::Digest& b) {
-  const absl::uint128 sum =
-      absl::MakeUint128(a.sum_high(), a.sum_low()) + absl::MakeUint128(b.sum_high(), b.sum_low());
+  const absl::uint128 sum = absl::MakeUint128(a.sum_high(), a.sum_low()) + absl::MakeUint128(b.sum_high(), b.sum_low());
   const absl::uint128 rewritable = absl::MakeUint128(a.rewritable_sum_high(), a.rewritable_sum_low()) +
                                    absl::MakeUint128(b.rewritable_sum_high(), b.rewritable_sum_low());
   v1::Digest total;
@@ -32,8 +31,8 @@ Verdict JudgeTable(const std::vector<VerifiedRange>& ranges, const std::vector<s
     }
     const v1::Digest& copied = range.copied;
     const v1::Digest& found = range.found;
-    const bool equal = copied.rows() == found.rows() && copied.sum_high() == found.sum_high() &&
-                       copied.sum_low() == found.sum_low();
+    const bool equal =
+        copied.rows() == found.rows() && copied.sum_high() == found.sum_high() && copied.sum_low() == found.sum_low();
     if (!equal && ++different == 1) {
       verdict.detail = absl::StrCat(range.description, ": ", copied.rows(), " rows were copied, ", found.rows(),
                                     " are there", copied.rows() == found.rows() ? ", with other values" : "");

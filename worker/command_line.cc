@@ -10,9 +10,9 @@
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "common/coordinator_address.h"
 #include "common/status_macros.h"
 #include "common/version.h"
-#include "common/coordinator_address.h"
 
 namespace hypershift {
 namespace {

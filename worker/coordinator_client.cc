@@ -4,10 +4,10 @@
 #include <utility>
 
 #include "absl/time/clock.h"
+#include "common/coordinator_address.h"
 #include "common/grpc_status.h"
 #include "common/log.h"
 #include "common/status_macros.h"
-#include "common/coordinator_address.h"
 
 namespace hypershift {
 namespace {

@@ -10,6 +10,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "common/coordinator_address.h"
 #include "common/copy_connection.h"
 #include "common/journal_sql.h"
 #include "common/log.h"
@@ -17,7 +18,6 @@
 #include "common/pg_status.h"
 #include "common/status_macros.h"
 #include "common/version.h"
-#include "common/coordinator_address.h"
 #include "worker/coordinator_client.h"
 #include "worker/keeper.h"
 #include "worker/slot.h"

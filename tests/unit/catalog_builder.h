@@ -18,7 +18,8 @@ class CatalogBuilder {
   }
 
   // Columns by name and type OID; all NOT NULL and safe in binary.
-  Oid AddTable(const std::string& schema, const std::string& name, const std::vector<std::pair<std::string, Oid>>& columns) {
+  Oid AddTable(const std::string& schema, const std::string& name,
+               const std::vector<std::pair<std::string, Oid>>& columns) {
     Table table;
     table.oid = next_oid_++;
     table.filenode = table.oid;

@@ -1,8 +1,7 @@
-#include "coordinator/hypertable_spec.h"
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "coordinator/hypertable_spec.h"
 #include "tests/unit/catalog_builder.h"
 
 namespace hypershift {

@@ -1,8 +1,8 @@
-#include "coordinator/scheduler.h"
-
 #include <gtest/gtest.h>
 
 #include <random>
+
+#include "coordinator/scheduler.h"
 
 namespace hypershift {
 namespace {
@@ -37,8 +37,8 @@ void RunOne(Scheduler& scheduler, TaskId id) {
 
 // Promise: a task waits for all its gates, and a barrier opens only when its tasks and the barriers below are done.
 TEST(SchedulerTest, NestedBarriersOpenFromTheInside) {
-  Scheduler scheduler = Make({MakeTask(1, 1, 1, {}, 11), MakeTask(2, 1, 2, {11}, 10), MakeTask(3, 1, 3, {10}, 0)},
-                             {{10, 0}, {11, 10}});
+  Scheduler scheduler =
+      Make({MakeTask(1, 1, 1, {}, 11), MakeTask(2, 1, 2, {11}, 10), MakeTask(3, 1, 3, {10}, 0)}, {{10, 0}, {11, 10}});
   EXPECT_EQ(scheduler.Next(kNow, Any)->id, 1);
   EXPECT_FALSE(scheduler.Lease(2, "w", kNow).ok());
   EXPECT_FALSE(scheduler.Lease(3, "w", kNow).ok());

@@ -1,6 +1,6 @@
-#include "coordinator/schema_archive.h"
-
 #include <gtest/gtest.h>
+
+#include "coordinator/schema_archive.h"
 
 namespace hypershift {
 namespace {
@@ -51,8 +51,8 @@ CREATE SCHEMA s;
 \unrestrict abc
 )";
 
-// Promise: each entry of the archive is found with its object and its SQL, whatever the object is called, and psql's own
-// commands never reach a server.
+// Promise: each entry of the archive is found with its object and its SQL, whatever the object is called, and psql's
+// own commands never reach a server.
 TEST(SchemaArchiveTest, SplitsTheScriptIntoItsEntries) {
   const absl::StatusOr<std::vector<SchemaEntry>> entries = ParseRestoreScript(kScript);
   ASSERT_TRUE(entries.ok()) << entries.status();

@@ -1,8 +1,8 @@
-#include "coordinator/task_state.h"
-
 #include <gtest/gtest.h>
 
 #include <map>
+
+#include "coordinator/task_state.h"
 
 namespace hypershift {
 namespace {

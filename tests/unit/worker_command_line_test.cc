@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "worker/command_line.h"
 #include "common/coordinator_address.h"
+#include "worker/command_line.h"
 
 namespace hypershift {
 namespace {
