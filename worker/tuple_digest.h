@@ -42,8 +42,8 @@ class TupleDigest {
   TupleDigest(const TupleDigest&) = delete;
   TupleDigest& operator=(const TupleDigest&) = delete;
 
-  // Adds a binary tuple. It must have passed CheckTuple() for this field count when there are no rewritable fields
-  // (then its bytes are hashed in one go, unlooked at). kDataLoss: malformed; the digest is then of no use.
+  // Adds a binary tuple. Without rewritable fields its bytes are hashed in one go, unlooked at. kDataLoss: malformed;
+  // the digest is then of no use.
   absl::Status AddBinary(absl::string_view tuple);
   // Adds a line of text format, without its newline. kDataLoss: not that many fields.
   absl::Status AddText(absl::string_view line);

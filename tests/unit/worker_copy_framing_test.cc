@@ -69,6 +69,22 @@ TEST(CopyFramingTest, TakesAnEmptyStreamAndAHeaderWithExtension) {
   EXPECT_EQ(extended.Message(Tuple({})).value(), Tuple({}));
 }
 
+TEST(CopyFramingTest, KeepsCheckingALongStream) {
+  const std::string good = Tuple({"a"});
+  // Two tuples in each message from some point on: found before long, though not every tuple is looked through.
+  BinaryCopyFraming framing(1);
+  ASSERT_TRUE(framing.Message(Header()).ok());
+  for (int64_t i = 0; i < BinaryCopyFraming::kCheckedTuples; ++i) {
+    ASSERT_TRUE(framing.Message(good).ok());
+  }
+  int64_t passed = 0;
+  while (framing.Message(good + good).ok()) ++passed;
+  EXPECT_LT(passed, BinaryCopyFraming::kCheckInterval);
+  // Another field count is seen at once.
+  EXPECT_FALSE(framing.Message(Tuple({"a", "b"})).ok());
+  EXPECT_FALSE(framing.Message("").ok());
+}
+
 TEST(CopyFramingTest, RefusesABadHeader) {
   EXPECT_FALSE(BinaryCopyFraming(1).Message("").ok());
   EXPECT_FALSE(BinaryCopyFraming(1).Message(Tuple({"a"})).ok());
