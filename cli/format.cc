@@ -156,6 +156,15 @@ void Shrink(const std::vector<TextColumn>& columns, int excess, std::vector<int>
   }
 }
 
+// Whether the line fits with names that can still be told apart.
+bool FitsReadably(const std::vector<TextColumn>& columns, std::vector<int> widths, int gap, int width) {
+  constexpr int kReadable = 20;
+  std::vector<TextColumn> readable = columns;
+  for (TextColumn& column : readable) column.min_width = std::max(column.min_width, kReadable);
+  Shrink(readable, LineWidth(widths, gap) - width, &widths);
+  return LineWidth(widths, gap) <= width;
+}
+
 // First the optional columns go, then the gaps narrow, then names are shortened. Returns the gap.
 int FitWidths(const std::vector<TextColumn>& columns, const TextRows& rows, int width, std::vector<int>* widths) {
   constexpr int kWideGap = 2;
@@ -174,6 +183,9 @@ int FitWidths(const std::vector<TextColumn>& columns, const TextRows& rows, int 
       *widths = shrunk;
       return kWideGap;
     }
+  }
+  for (size_t column = columns.size(); column-- > 0 && !FitsReadably(columns, *widths, kNarrowGap, width);) {
+    if (columns[column].droppable) (*widths)[column] = 0;
   }
   Shrink(columns, LineWidth(*widths, kNarrowGap) - width, widths);
   return kNarrowGap;

@@ -56,6 +56,8 @@ struct TextColumn {
   int min_width = 12;
   // May be left out for want of room if it says the same in every row.
   bool optional = false;
+  // May be left out whatever it says, rather than that names are shortened below 20 columns; the last such goes first.
+  bool droppable = false;
 };
 
 // Lines of a table with its header, each cell as wide as its column's widest. Cells are safe text; missing ones are

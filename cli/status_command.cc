@@ -227,9 +227,17 @@ absl::Status AskAll(v1::MigrationService::Stub* stub, v1::WatchResponse* status)
   return absl::OkStatus();
 }
 
+// gRPC's own words, without the part that says nothing.
+absl::string_view Reason(const absl::Status& error) {
+  absl::string_view message(error.message().data(), error.message().size());
+  constexpr absl::string_view kLast = "last error: UNKNOWN: ";
+  const size_t last = message.rfind(kLast);
+  return last == absl::string_view::npos ? message : message.substr(last + kLast.size());
+}
+
 std::string WhatFailed(const StatusOptions& options, const absl::Status& error) {
   const std::string address = SafeText(options.coordinator);
-  const std::string message = SafeText(error.message());
+  const std::string message = SafeText(Reason(error));
   switch (error.code()) {
     case absl::StatusCode::kUnavailable:
       return absl::StrCat("no coordinator is ready at ", address, " (", message,

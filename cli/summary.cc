@@ -97,8 +97,8 @@ std::string Tables(const v1::WatchResponse& last, int columns, absl::Time now) {
                                                    {.header = "rows", .right = true},
                                                    {.header = "bytes", .right = true},
                                                    {.header = "time", .right = true},
-                                                   {.header = "split"},
-                                                   {.header = "ranges", .right = true},
+                                                   {.header = "split", .droppable = true},
+                                                   {.header = "ranges", .right = true, .droppable = true},
                                                    {.header = "format", .optional = true},
                                                    {.header = "stored as"},
                                                    {.header = "verify"}};

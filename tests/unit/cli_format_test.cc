@@ -141,6 +141,16 @@ TEST(FormatTest, TablesFitIntoTheirWidth) {
             "b                          1  text\n");
 }
 
+TEST(FormatTest, NamesStayReadableAtTheCostOfLesserColumns) {
+  const std::vector<TextColumn> columns = {{.header = "table", .shrinks = true},
+                                           {.header = "ranges", .right = true, .droppable = true},
+                                           {.header = "rows", .right = true}};
+  const std::vector<std::vector<std::string>> rows = {{"public.device_measurements", "512", "1,000"}};
+  EXPECT_EQ(FormatTable(columns, rows, 28),
+            "table                   rows\n"
+            "public.device_measure… 1,000\n");
+}
+
 TEST(FormatTest, ItemsBreakBetweenWords) {
   EXPECT_EQ(FormatItem("!", "one two", 0), "  ! one two\n");
   EXPECT_EQ(FormatItem("!", "a table has no primary key: add one", 26),
