@@ -5,10 +5,12 @@
 
 // Values of PostgreSQL's GucContext and GucSource enumerations (guc.h).
 const CONTEXT_SIGHUP = 2;
-const CONTEXT_SUSET = 5;
 const CONTEXT_BACKEND = 4;
+const CONTEXT_SUSET = 5;
+const CONTEXT_USERSET = 6;
 const SOURCE_DATABASE = 6;
 const SOURCE_OVERRIDE = 10;
+const SOURCE_SESSION = 13;
 
 const SETTINGS = {
   allow_system_table_mods: 'off',
@@ -28,6 +30,9 @@ const SETTINGS = {
 
 /** Without a data folder there is nothing to flush to. */
 const MEMORY_SETTINGS = { fsync: 'off' };
+
+/** Encodings that need no conversion, which the engine cannot do. */
+const USABLE_ENCODINGS = ['UTF8', 'SQL_ASCII'];
 
 /** What PostgreSQL 17 reports to a client whenever it changes. */
 const REPORTED = [
@@ -66,6 +71,13 @@ export class EngineSettings {
    */
   applyLoginRole(role) {
     this.#set('session_authorization', role, CONTEXT_BACKEND, SOURCE_OVERRIDE);
+  }
+
+  /** Takes back a client_encoding in which no further text could be read. */
+  keepEncodingUsable() {
+    const encoding = this.#read(this.#names[REPORTED.indexOf('client_encoding')]);
+    if (USABLE_ENCODINGS.includes(encoding)) return;
+    this.#set('client_encoding', 'UTF8', CONTEXT_USERSET, SOURCE_SESSION);
   }
 
   /** `[name, value]` of the reported settings that changed since the last call. */

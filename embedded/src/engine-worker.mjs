@@ -7,6 +7,7 @@ import { EngineInterrupt } from './engine-interrupt.mjs';
 import { EngineIo } from './engine-io.mjs';
 import { EngineSettings } from './engine-settings.mjs';
 import { extensionBundles } from './extensions.mjs';
+import { supplyMissingFunctions } from './missing-functions.mjs';
 import { Ring } from './ring.mjs';
 
 // The engine is built with a C stack of 64 KiB, whose overflow silently
@@ -18,11 +19,12 @@ const interrupt = new EngineInterrupt(workerData.cancelWish);
 /** An "extension" in the engine's sense: code that takes part in its boot. */
 const preparation = {
   name: 'preparation',
-  setup: async (_engine, options) => ({
+  setup: async (engine, options) => ({
     emscriptenOpts: {
       ...options,
       instantiateWasm: (imports, done) => {
         interrupt.watch(imports);
+        supplyMissingFunctions(imports, () => engine.Module);
         return options.instantiateWasm(imports, done);
       },
       postRun: [...(options.postRun ?? []), enlargeStack],
@@ -67,6 +69,7 @@ function serve(module, { input, output }) {
     // The length is only looked at to be more than one; it reads by itself.
     module._interactive_one(5, type);
     interrupt.clear();
+    settings.keepEncodingUsable();
     io.finishCall(settings);
   }
 }

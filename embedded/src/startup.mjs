@@ -60,7 +60,18 @@ function parseParameters(packet) {
   }
   if (user === '') throw new FatalError('28000', 'no PostgreSQL user name specified in startup packet');
   // The parameters of their own come last, as in PostgreSQL.
-  return { user, settings: new Map([...parseOptions(options), ...settings]), unknownOptions };
+  const all = new Map([...parseOptions(options), ...settings]);
+  checkEncoding(all);
+  return { user, settings: all, unknownOptions };
+}
+
+/** The engine cannot convert: see missing-functions.mjs. */
+function checkEncoding(settings) {
+  const encoding = settings.get('client_encoding') ?? 'UTF8';
+  const plain = encoding.replace(/[^a-z0-9]/gi, '').toLowerCase();
+  if (!['utf8', 'unicode', 'sqlascii'].includes(plain)) {
+    throw new FatalError('0A000', `client_encoding must be UTF8, not ${encoding}`);
+  }
 }
 
 function refuseReplication(value) {

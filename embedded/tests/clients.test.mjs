@@ -149,14 +149,24 @@ test('roles: logging in as one, and SET ROLE, stay with their client', async () 
 });
 
 test('changed settings are reported before ReadyForQuery', async () => {
-  const client = await RawClient.connect(server, { user: 'postgres', client_encoding: 'LATIN1' });
+  const client = await RawClient.connect(server, { user: 'postgres', application_name: 'first' });
   const reported = (messages) => messages.filter(({ type }) => type === 'S').map(({ body }) => body.toString().split('\0').slice(0, 2));
-  assert.ok(reported(client.welcome).some(([name, value]) => name === 'client_encoding' && value === 'LATIN1'));
-  client.send(queryMessage("SET client_encoding = 'UTF8'"));
+  assert.ok(reported(client.welcome).some(([name, value]) => name === 'application_name' && value === 'first'));
+  client.send(queryMessage("SET application_name = 'second'; SET TimeZone = 'Asia/Tokyo'"));
   const messages = await client.untilReady();
-  assert.deepEqual(reported(messages), [['client_encoding', 'UTF8']]);
-  assert.equal(messages.map(({ type }) => type).join(''), 'CSZ');
+  assert.deepEqual(reported(messages), [['application_name', 'second'], ['TimeZone', 'Asia/Tokyo']]);
+  assert.equal(messages.map(({ type }) => type).join(''), 'CCSSZ');
   client.close();
+});
+
+test('encodings other than UTF8 are refused, and harm nobody', async () => {
+  const client = await RawClient.connect(server);
+  assert.equal((await client.query("SELECT convert_to('x', 'LATIN1')")).errors[0].C, '0A000');
+  await client.query("SET client_encoding = 'LATIN1'");
+  assert.deepEqual((await client.query("SELECT 'é', current_setting('client_encoding')")).rows, [['é', 'UTF8']]);
+  client.close();
+  const { stderr } = await tryPsql(server, 'SELECT 1', { parameters: 'client_encoding=LATIN1' });
+  assert.match(stderr, /client_encoding must be UTF8/);
 });
 
 test('statements of the same name in two clients', async () => {

@@ -25,7 +25,7 @@ test('direct compress into a chunk compressed while empty gives status 1', async
     `SELECT _timescaledb_functions.create_chunk('metrics', '{"time": [${START}, ${START + DAY}]}')`,
     "SELECT compress_chunk(c) FROM show_chunks('metrics') c",
   ]);
-  const rows = `SELECT timestamptz '2024-01-01 00:00Z' + i * interval '1 second', d, i * d
+  const rows = `SELECT timestamptz '2024-01-01 00:00Z' + i * interval '1 second', d, (i * d)::float8
                   FROM generate_series(1, 10) d, generate_series(0, 9999) i ORDER BY 2, 1`;
   const { stdout } = await tryPsql(server, `COPY (${rows}) TO STDOUT (FORMAT binary)`);
   await psql(
@@ -60,8 +60,8 @@ test('the columnstore by its newer name, policies and a continuous aggregate', a
   assert.equal(await psql(server, 'SELECT count(*), max(high) FROM daily'), '42|23');
   const jobs = "SELECT string_agg(proc_name, ' ' ORDER BY proc_name) FROM timescaledb_information.jobs WHERE job_id >= 1000";
   assert.equal(await psql(server, jobs), 'policy_compression policy_refresh_continuous_aggregate policy_retention');
-  const run = "CALL run_job((SELECT job_id FROM timescaledb_information.jobs WHERE proc_name = 'policy_compression'))";
-  await psql(server, run);
+  const job = await psql(server, "SELECT job_id FROM timescaledb_information.jobs WHERE proc_name = 'policy_compression'");
+  await psql(server, `CALL run_job(${job})`);
   assert.equal(await psql(server, "SELECT count(*) FROM timescaledb_information.chunks WHERE hypertable_name = 'weather' AND NOT is_compressed"), '0');
 });
 
