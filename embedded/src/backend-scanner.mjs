@@ -13,12 +13,18 @@ export class BackendScanner {
    * @param {Buffer} chunk the next bytes of the engine's output
    * @param {(type: number, status: number) => void} report called for
    *   CopyInResponse, ErrorResponse and ReadyForQuery (with its status byte)
+   * @param {(start: number, end: number) => void} onNotice called for each
+   *   NoticeResponse that lies within this chunk
    */
-  scan(chunk, report) {
+  scan(chunk, report, onNotice) {
     let at = 0;
     while (at < chunk.length) {
       if (this.#headerBytes < HEADER_BYTES) {
+        const start = at;
         at = this.#takeHeader(chunk, at, report);
+        const end = at + this.#bodyLeft;
+        const isNotice = at - start === HEADER_BYTES && chunk[start] === BACKEND.NOTICE_RESPONSE;
+        if (isNotice && end <= chunk.length) onNotice?.(start, end);
         continue;
       }
       if (this.#wantStatus) {

@@ -88,8 +88,13 @@ export class Engine extends EventEmitter {
       if (count === 0) return;
       const chunk = Buffer.from(this.#scratch.subarray(0, count));
       const events = [];
-      this.#scanner.scan(chunk, (type, status) => events.push([type, status]));
-      this.#sink.receive(chunk, events);
+      const noise = [];
+      this.#scanner.scan(
+        chunk,
+        (type, status) => events.push([type, status]),
+        (start, end) => isNoise(chunk.subarray(start, end)) && noise.push([start, end]),
+      );
+      this.#sink.receive(without(chunk, noise), events);
     }
   }
 
@@ -138,6 +143,22 @@ export class Engine extends EventEmitter {
     }
     this.emit('space');
   }
+}
+
+/** The build warns of each transaction that is rolled back. */
+function isNoise(notice) {
+  return notice.includes('# 1743: aborting transaction');
+}
+
+function without(chunk, ranges) {
+  if (ranges.length === 0) return chunk;
+  const kept = [];
+  let at = 0;
+  for (const [start, end] of ranges) {
+    kept.push(chunk.subarray(at, start));
+    at = end;
+  }
+  return Buffer.concat([...kept, chunk.subarray(at)]);
 }
 
 function collect(output) {

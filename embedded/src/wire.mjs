@@ -32,6 +32,7 @@ export const BACKEND = Object.freeze({
   COPY_IN_RESPONSE: code('G'),
   DATA_ROW: code('D'),
   ERROR_RESPONSE: code('E'),
+  NOTICE_RESPONSE: code('N'),
   PARAMETER_STATUS: code('S'),
   READY_FOR_QUERY: code('Z'),
 });

@@ -1,6 +1,9 @@
 // Start-up, errors of every kind, pipelines and cancelling.
 
 import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
 import test, { after, before } from 'node:test';
 import { psql, run } from './support/psql.mjs';
 import { RawClient, bind, describe, execute, flush, parse, summary, sync } from './support/raw-client.mjs';
@@ -37,7 +40,7 @@ test('encryption is declined, then the start-up goes on', async () => {
 test('parameters of the connection string arrive', async () => {
   const parameters = 'application_name=my%20app&options=-c%20search_path%3Da,b%20-c%20work_mem%3D5MB';
   const shown = await psql(server, ['SHOW application_name', 'SHOW search_path', 'SHOW work_mem'], { parameters });
-  assert.equal(shown, 'my app\na,b\n5MB'.replace('a,b', 'a,b'));
+  assert.equal(shown, 'my app\na,b\n5MB');
 });
 
 test('bad start-ups end with one FATAL error', async () => {
@@ -83,6 +86,9 @@ test('errors carry their fields and leave a usable session', async () => {
   assert.equal((await client.query('SELECT 1/0')).status, 'E');
   assert.equal((await client.query('SELECT 1')).errors[0].C, '25P02');
   assert.equal((await client.query('COMMIT')).tags[0], 'ROLLBACK');
+  await client.query('BEGIN; INSERT INTO e VALUES (5)');
+  assert.equal((await client.query('ROLLBACK')).types, 'CZ', 'no warnings');
+  assert.equal((await client.query("DO $$BEGIN RAISE NOTICE 'seen'; END$$")).types, 'NCZ');
   assert.equal((await client.query('SAVEPOINT s')).errors[0].C, '25P01');
   assert.deepEqual((await client.query('')).types, 'IZ');
   client.close();
@@ -179,12 +185,13 @@ test('statement_timeout and CancelRequest stop what reads or writes files', asyn
 
 test('pgbench runs with 8 clients in every mode', async () => {
   await psql(server, 'CREATE TABLE counter AS SELECT 0 AS n');
+  const script = path.join(os.tmpdir(), `embedded-pgbench-${process.pid}.sql`);
+  fs.writeFileSync(script, 'BEGIN;\nUPDATE counter SET n = n + 1;\nCOMMIT;\n');
   for (const mode of ['simple', 'extended', 'prepared']) {
-    const args = ['-n', '-M', mode, '-c', '8', '-t', '20', '-f', '-', server.uri()];
-    const { code, stderr } = await run('sh', ['-c', 'cat > "$0"; exec pgbench "$@"; ', `/tmp/embedded-pgbench-${process.pid}`, ...args.map((a) => (a === '-' ? `/tmp/embedded-pgbench-${process.pid}` : a))], {
-      input: 'BEGIN;\nUPDATE counter SET n = n + 1;\nCOMMIT;\n',
-    });
+    // A thread for each client: one that prepares blocks its thread.
+    const { code, stderr } = await run('pgbench', ['-n', '-M', mode, '-c8', '-j8', '-t20', '-f', script, server.uri()]);
     assert.equal(code, 0, stderr);
   }
+  fs.rmSync(script);
   assert.equal(await psql(server, 'SELECT n FROM counter'), '480');
 });

@@ -79,7 +79,7 @@ test('the rest of a schema: types, functions, triggers, views, identity, extensi
      INSERT INTO things (m, p, h, c) VALUES ('ok', 4, 'a=>1', 'ABC');
      REFRESH MATERIALIZED VIEW totals;`,
   );
-  assert.equal(await psql(server, "SELECT id, twice, touched, h -> 'a', c = 'abc', (TABLE totals) FROM things".replace('(TABLE totals)', '(SELECT total FROM totals)')), '1|8|1|1|t|4');
+  assert.equal(await psql(server, "SELECT id, twice, touched, h -> 'a', c = 'abc', (SELECT total FROM totals) FROM things"), '1|8|1|1|t|4');
 });
 
 test('a 20 MB bytea goes in and out unchanged, by COPY and as a parameter', async () => {
@@ -98,7 +98,7 @@ test('a 20 MB bytea goes in and out unchanged, by COPY and as a parameter', asyn
 test('a simple query of 5 MB with 50,000 statements', async () => {
   const client = await RawClient.connect(server);
   await client.query('CREATE TABLE script (n int, t text)');
-  const sql = Array.from({ length: 50_000 }, (_, n) => `INSERT INTO script VALUES (${n}, '${'z'.repeat(60)}')`).join(';\n');
+  const sql = Array.from({ length: 50_000 }, (_, n) => `INSERT INTO script VALUES (${n}, '${'z'.repeat(80)}')`).join(';\n');
   assert.ok(sql.length > 5e6);
   assert.equal((await client.query(sql)).tags.length, 50_000);
   assert.deepEqual((await client.query('SELECT count(*), sum(n) FROM script')).rows, [['50000', '1249975000']]);

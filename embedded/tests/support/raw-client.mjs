@@ -6,7 +6,9 @@ import { once } from 'node:events';
 import { cstring, dataRowValues, errorFields, message, queryMessage } from '../../src/wire.mjs';
 
 export class RawClient {
-  #buffer = Buffer.alloc(0);
+  #chunks = []; // received bytes that are not a whole message yet
+  #size = 0;
+  #needed = 5; // so many must be there before it is worth a look
   #waiting = [];
   messages = []; // received and not yet taken
   closed = false;
@@ -82,15 +84,23 @@ export class RawClient {
   }
 
   #receive(chunk) {
-    this.#buffer = Buffer.concat([this.#buffer, chunk]);
+    this.#chunks.push(chunk);
+    this.#size += chunk.length;
+    if (this.#size < this.#needed) return;
+    const bytes = Buffer.concat(this.#chunks);
     let at = 0;
-    while (at + 5 <= this.#buffer.length) {
-      const end = at + 1 + this.#buffer.readUInt32BE(at + 1);
-      if (end > this.#buffer.length) break;
-      this.messages.push({ type: String.fromCharCode(this.#buffer[at]), body: this.#buffer.subarray(at + 5, end) });
-      at = end;
+    this.#needed = 5;
+    while (at + 5 <= bytes.length) {
+      const size = 1 + bytes.readUInt32BE(at + 1);
+      if (at + size > bytes.length) {
+        this.#needed = size;
+        break;
+      }
+      this.messages.push({ type: String.fromCharCode(bytes[at]), body: bytes.subarray(at + 5, at + size) });
+      at += size;
     }
-    this.#buffer = this.#buffer.subarray(at);
+    this.#chunks = [bytes.subarray(at)];
+    this.#size = bytes.length - at;
     this.#wake();
   }
 
