@@ -70,7 +70,7 @@ export function start(args, env = {}) {
   child.stdout.on('data', (chunk) => (stdout += chunk));
   child.stderr.on('data', (chunk) => (stderr += chunk));
   const done = new Promise((resolve) => {
-    child.on('exit', (code, signal) => child.stdout.destroyed || setTimeout(() => resolve({ code, signal, stdout, stderr }), 50));
+    child.on('close', (code, signal) => resolve({ code, signal, stdout, stderr }));
   });
   return { child, done, pid: child.pid };
 }
