@@ -22,7 +22,7 @@ before(async () => {
     CREATE INDEX ON readings (at);
     CREATE TYPE pair AS (a int, b text);
     CREATE TABLE composite (id int PRIMARY KEY, p pair, all_p pair[]);
-    INSERT INTO composite SELECT i, (i, 'x' || i), ARRAY[(i, E'tab\\there')::pair] FROM generate_series(1, 500) i;
+    INSERT INTO composite SELECT i, ROW(i, 'x' || i)::pair, ARRAY[ROW(i, 'y')::pair] FROM generate_series(1, 500) i;
     CREATE TABLE shapes (dropped int, kept int, twice int GENERATED ALWAYS AS (kept * 2) STORED, "we""ird; col" jsonb);
     INSERT INTO shapes (dropped, kept, "we""ird; col") SELECT i, nullif(i, 7), jsonb_build_object('k', i) FROM generate_series(1, 300) i;
     ALTER TABLE shapes DROP COLUMN dropped;
