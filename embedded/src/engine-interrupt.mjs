@@ -51,7 +51,12 @@ export class EngineInterrupt {
     this.#heap = () => module.HEAP32;
   }
 
-  /** A statement begins, and may take so long; 0 for no limit. */
+  /** A new round begins: a wish that came too late for the last is forgotten. */
+  beginRound() {
+    Atomics.store(this.#wish, 0, 0);
+  }
+
+  /** A message is about to be served, and may take so long; 0 for no limit. */
   begin(timeoutMs) {
     this.#deadline = timeoutMs > 0 ? performance.now() + timeoutMs : Infinity;
   }
@@ -64,10 +69,9 @@ export class EngineInterrupt {
     if (late || Atomics.load(this.#wish, 0) !== 0) this.#store(1);
   }
 
-  /** Called between statements: a wish that came too late is forgotten. */
-  clear() {
+  /** The message has been served. */
+  end() {
     this.#deadline = Infinity;
-    Atomics.store(this.#wish, 0, 0);
     this.#store(0);
   }
 

@@ -49,14 +49,15 @@ export class EngineIo {
 
   /**
    * Writes the ReadyForQuery that ended the last call into the engine, after
-   * the settings that changed.
+   * the settings that changed. Was there one?
    */
   finishCall(settings) {
-    if (this.#held === null) return;
+    if (this.#held === null) return false;
     const ready = this.#held;
     this.#held = null;
     for (const [name, value] of settings.takeChanges()) this.#put(parameterStatus(name, value));
     this.#put(ready);
+    return true;
   }
 
   /** Tells the main thread about output it has not been told of. */

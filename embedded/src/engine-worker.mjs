@@ -63,14 +63,15 @@ function serve(module, { input, output }) {
     wake: () => parentPort.postMessage('rings'),
     onCallback: () => interrupt.poll(),
   });
-  for (;;) {
+  for (let roundBegins = true; ; ) {
     const type = io.waitForMessage();
+    if (roundBegins) interrupt.beginRound();
     interrupt.begin(settings.statementTimeoutMs());
     // The length is only looked at to be more than one; it reads by itself.
     module._interactive_one(5, type);
-    interrupt.clear();
+    interrupt.end();
     settings.keepEncodingUsable();
-    io.finishCall(settings);
+    roundBegins = io.finishCall(settings);
   }
 }
 

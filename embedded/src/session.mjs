@@ -1,14 +1,11 @@
 // One client's connection after its start-up: takes its messages to the engine
-// when it owns it, and the engine's output back.
-//
-// It passes on at most one *round* at a time, that is everything up to a Query,
-// Sync or FunctionCall, and goes on when ReadyForQuery has answered it. COPY
-// from the client is the exception: its data follows within the round, and in
-// the extended protocol the round then ends with a second Sync.
+// when it owns it, and the engine's output back. It passes on at most one round
+// at a time (see round.mjs) and goes on when ReadyForQuery has answered it.
 
 import { SessionSettings } from './settings-switch.mjs';
-import { isDiscardAll, parseDeallocate } from './sql-text.mjs';
+import { isConcurrentIndexCommand, isDiscardAll, parseDeallocate } from './sql-text.mjs';
 import { FrontendBuffer } from './frontend-buffer.mjs';
+import { Round } from './round.mjs';
 import { Statements } from './statements.mjs';
 import {
   BACKEND,
@@ -28,11 +25,10 @@ import {
 
 const INPUT_BYTES = 256 * 1024; // beyond this the client must wait
 const OUTPUT_BYTES = 512 * 1024; // beyond this the engine must wait
+const ANSWERED_HERE_BYTES = 2000; // longer texts are not looked at for that
 const LINGER_MS = 5000; // for a client that does not read its last message
 
-const ROUND_ENDS = new Set([FRONTEND.QUERY, FRONTEND.SYNC, FRONTEND.FUNCTION_CALL]);
 const COPY_TYPES = new Set([FRONTEND.COPY_DATA, FRONTEND.COPY_DONE, FRONTEND.COPY_FAIL]);
-const COPY_ENDS = new Set([FRONTEND.COPY_DONE, FRONTEND.COPY_FAIL]);
 
 export class Session {
   isNew = true; // its settings have never been loaded
@@ -45,10 +41,7 @@ export class Session {
   #gone = false; // no more messages will come, nobody reads our output
   #ended = false; // the client has closed its side; what it sent still counts
   #inTransaction = false;
-  #roundOpen = false; // something of a round has been passed on
-  #awaitingReady = false; // the round's end has been passed on
-  #simple = false; // the round is a simple query
-  #copyIn = false; // the engine reads CopyData
+  #round = new Round();
   #passingPieces = false; // of the message being taken, the engine gets all
   #discarding = false; // a refused round: skip to its end
 
@@ -98,7 +91,10 @@ export class Session {
   /** A CancelRequest of this client. */
   cancel() {
     if (this.#scheduler.owns(this)) this.#engine.cancel();
-    else if (this.#scheduler.withdraw(this)) this.#refuseRound('57014', 'canceling statement due to user request');
+    else if (this.#scheduler.withdraw(this)) {
+      this.#refuseRound('57014', 'canceling statement due to user request');
+      this.#pump();
+    }
   }
 
   /** Ends the session with an error of the server. */
@@ -122,6 +118,7 @@ export class Session {
 
   timedOutInQueue(seconds) {
     this.#refuseRound('55P03', `the engine was busy with another client for ${seconds} s`);
+    this.#pump();
   }
 
   /** The settings of the start-up packet are not acceptable. */
@@ -141,7 +138,7 @@ export class Session {
   /** After the client has closed its side: is there anything left to do? */
   #partIfDone() {
     const busy = this.#scheduler.owns(this)
-      ? this.#awaitingReady || this.#engine.congested
+      ? this.#round.answering || this.#engine.congested
       : this.#hasMessage();
     if (!busy) this.#part();
   }
@@ -157,15 +154,15 @@ export class Session {
       return false;
     }
     if (type === FRONTEND.TERMINATE) {
-      if (this.#awaitingReady && !this.#copyIn) return false; // the answer first
+      if (this.#round.answering) return false; // the answer first
       this.#part();
       return false;
     }
     if (this.#discarding) return this.#discardMessage(type);
-    if (COPY_TYPES.has(type) && !this.#roundOpen) return this.#dropCopyMessage(type);
-    if (this.#awaitingReady && !this.#copyIn) return false;
+    if (COPY_TYPES.has(type) && !this.#round.open) return this.#dropCopyMessage(type);
+    if (this.#round.answering) return false;
     if (!this.#hasMessage()) return false;
-    if (!this.#roundOpen && this.#answerHere(type)) return true;
+    if (!this.#round.open && this.#answerHere(type)) return true;
     if (!this.#scheduler.owns(this)) {
       this.#scheduler.request(this);
       return false;
@@ -184,14 +181,7 @@ export class Session {
     const bytes = this.#input.takeMessage();
     if (bytes === null) return false;
     this.#noteSql(type, bytes);
-    this.#roundOpen = true;
-    if (type === FRONTEND.QUERY) this.#simple = true;
-    if (COPY_ENDS.has(type)) {
-      this.#copyIn = false;
-      this.#awaitingReady = this.#simple;
-    } else if (ROUND_ENDS.has(type) && !this.#copyIn) {
-      this.#awaitingReady = true;
-    }
+    this.#round.passed(type);
     this.#engine.send(this.#statements.rewrite(bytes));
     return true;
   }
@@ -208,7 +198,7 @@ export class Session {
   }
 
   #passCopyData() {
-    if (!this.#input.insideMessage) this.#passingPieces = this.#roundOpen;
+    if (!this.#input.insideMessage) this.#passingPieces = this.#round.open;
     const bytes = this.#input.takeCopyData();
     if (bytes === null) return false;
     if (!this.#passingPieces) return true; // nobody wants it
@@ -225,30 +215,45 @@ export class Session {
 
   // --- rounds that do not reach the engine ----------------------------------
 
-  /** Statements that, let through, would reach into other clients' sessions. */
+  /**
+   * Statements that, let through, would reach into other clients' sessions or
+   * leave something broken. True when the next message is one and is dealt with.
+   */
   #answerHere(type) {
-    if (type !== FRONTEND.QUERY || this.#inTransaction || this.#input.nextSize() > 200) return false;
-    const sql = readCString(this.#input.peek(this.#input.nextSize()), HEADER_BYTES).text;
+    if (this.#inTransaction || (type !== FRONTEND.QUERY && type !== FRONTEND.PARSE)) return false;
+    const bytes = this.#input.peek(this.#input.nextSize());
+    if (bytes.length > ANSWERED_HERE_BYTES) return false;
+    const at = type === FRONTEND.PARSE ? readCString(bytes, HEADER_BYTES).next : HEADER_BYTES;
+    const sql = readCString(bytes, at).text;
+    if (isConcurrentIndexCommand(sql)) {
+      this.#refuseRound('0A000', 'the embedded engine does not support CONCURRENTLY for indexes');
+      return true;
+    }
+    if (type === FRONTEND.PARSE) return false;
     const discardAll = isDiscardAll(sql);
-    if (!discardAll && !parseDeallocate(sql)?.all) return false;
+    if (discardAll || parseDeallocate(sql)?.all) this.#forgetStatements(discardAll);
+    else return false;
     this.#input.takeMessage();
+    return true;
+  }
+
+  /** DEALLOCATE ALL or DISCARD ALL, for this client alone. */
+  #forgetStatements(discardAll) {
     if (discardAll) this.settings.reset();
     this.#scheduler.forget(this, this.#statements.takeCloseMessages());
     this.#write(Buffer.concat([commandComplete(discardAll ? 'DISCARD ALL' : 'DEALLOCATE ALL'), readyForQuery()]));
-    return true;
   }
 
   /** Answers the client's next round with an error instead of running it. */
   #refuseRound(sqlstate, text) {
     this.#write(errorResponse({ sqlstate, text }));
     this.#discarding = true;
-    this.#pump();
   }
 
   #discardMessage(type) {
     if (type === FRONTEND.COPY_DATA) return this.#passCopyData();
     if (this.#input.takeMessage() === null) return false;
-    if (!ROUND_ENDS.has(type)) return true;
+    if (!Round.isEnd(type)) return true;
     this.#discarding = false;
     this.#write(readyForQuery());
     return true;
@@ -263,31 +268,24 @@ export class Session {
 
   receive(chunk, events) {
     this.#write(chunk);
+    this.#round.received(chunk.length);
+    this.#cancelLost();
     for (const [type, status] of events) {
       if (type === BACKEND.COPY_IN_RESPONSE) this.#onCopyIn();
       else if (type === BACKEND.READY_FOR_QUERY) this.#onReady(status);
-      else this.#onError();
+      else this.#round.onError();
     }
   }
 
   #onCopyIn() {
-    this.#copyIn = true;
-    this.#awaitingReady = false;
+    this.#round.onCopyIn();
     if (this.#gone) this.#failCopy();
     else this.#pump();
   }
 
-  #onError() {
-    if (!this.#copyIn) return;
-    // A simple query's ReadyForQuery follows by itself; otherwise the client
-    // sends a Sync.
-    this.#copyIn = false;
-    this.#awaitingReady = this.#simple;
-  }
-
   #onReady(status) {
     this.#inTransaction = status !== STATUS_IDLE;
-    this.#roundOpen = this.#awaitingReady = this.#simple = this.#copyIn = false;
+    this.#round.onReady();
     if (this.#gone) {
       this.#leave();
       return;
@@ -299,20 +297,25 @@ export class Session {
   /** A message of which the engine has a part must be completed first. */
   #releaseIfIdle() {
     const incomplete = this.#passingPieces && this.#input.insideMessage;
-    if (!this.#inTransaction && !this.#roundOpen && !incomplete) this.#scheduler.release(this);
+    if (!this.#inTransaction && !this.#round.open && !incomplete) this.#scheduler.release(this);
   }
 
   // --- the end --------------------------------------------------------------
 
   /** Brings a round that is under way to its end without the client. */
   #abandonRound() {
-    this.#log(`client=${this.id} lost in_transaction=${this.#inTransaction} copy=${this.#copyIn}`);
+    this.#log(`client=${this.id} lost in_transaction=${this.#inTransaction} copy=${this.#round.copyIn}`);
     this.#completePiece();
-    if (this.#copyIn) this.#failCopy();
-    else if (this.#awaitingReady) this.#engine.cancel();
-    else if (this.#roundOpen) this.#failRound();
+    if (this.#round.copyIn) this.#failCopy();
+    else if (this.#round.answering) this.#cancelLost();
+    else if (this.#round.open) this.#failRound();
     else this.#leave();
     this.#engine.drain(); // it may have stood still for this client
+  }
+
+  /** Nobody waits for the answer any more. */
+  #cancelLost() {
+    if (this.#gone && this.#round.cancellable) this.#engine.cancel();
   }
 
   #completePiece() {
@@ -320,15 +323,14 @@ export class Session {
   }
 
   #failCopy() {
-    this.#copyIn = false;
     this.#engine.send(copyFailMessage('the client is gone'));
-    if (this.#simple) this.#awaitingReady = true;
-    else this.#failRound();
+    this.#round.passed(FRONTEND.COPY_FAIL);
+    if (!this.#round.answering) this.#failRound();
   }
 
   /** A Sync alone would commit what the round has done so far. */
   #failRound() {
-    this.#awaitingReady = true;
+    this.#round.closed();
     this.#engine.send(failingMessage());
     this.#engine.send(syncMessage());
   }
@@ -336,7 +338,7 @@ export class Session {
   /** Rolls back what the client left open and gives the engine away. */
   #leave() {
     if (this.#inTransaction) {
-      this.#awaitingReady = true;
+      this.#round.closed();
       this.#engine.send(queryMessage('ROLLBACK'));
       return; // onReady() comes back here
     }

@@ -32,6 +32,14 @@ export function isDiscardAll(sql) {
   return sql.length < 100 && /^\s*discard\s+all\s*;?\s*$/i.test(sql);
 }
 
+const CONCURRENTLY =
+  /^\s*(?:create\s+(?:unique\s+)?index|drop\s+index|reindex\s+(?:\([^)]*\)\s*)?\w+)\s+concurrently\b/i;
+
+/** Index commands that wait for other sessions; here they leave invalid indexes. */
+export function isConcurrentIndexCommand(sql) {
+  return CONCURRENTLY.test(sql);
+}
+
 export function quoteLiteral(text) {
   const quoted = `'${text.replaceAll("'", "''")}'`;
   return text.includes('\\') ? `E${quoted.replaceAll('\\', '\\\\')}` : quoted;

@@ -74,6 +74,9 @@ test('a connection that is reset leaves nothing, whatever it was doing', async (
       client.send(copyData('1\n'));
       await pause(100);
     },
+    'at the begin of a COPY by the extended protocol': async (client) => {
+      client.send(parse('', 'COPY reset_by_peer FROM STDIN'), bind(''), execute(), sync());
+    },
     'before it has seen the answer': async (client) => {
       client.send(insert);
     },

@@ -5,7 +5,8 @@ import test from 'node:test';
 import { BackendScanner } from '../src/backend-scanner.mjs';
 import { UsageError, parseCommandLine } from '../src/options.mjs';
 import { Ring } from '../src/ring.mjs';
-import { isDiscardAll, mayChangeSettings, parseDeallocate, quoteLiteral } from '../src/sql-text.mjs';
+import { isConcurrentIndexCommand, isDiscardAll, mayChangeSettings, parseDeallocate, quoteLiteral } from '../src/sql-text.mjs';
+import { Round } from '../src/round.mjs';
 import { FatalError, parseOptions } from '../src/startup.mjs';
 import { Statements } from '../src/statements.mjs';
 import { FrontendBuffer } from '../src/frontend-buffer.mjs';
@@ -102,6 +103,36 @@ test('statement names get the prefix of their client, long ones stay distinct', 
   const [a, b] = ['a', 'b'].map((end) => statements.rewrite(parse('n'.repeat(62) + end, 'select 1')));
   assert.notDeepEqual(a, b);
   assert.equal(statements.takeCloseMessages().length, 3);
+});
+
+test('a round ends with what its protocol says', () => {
+  const types = { Q: 0x51, P: 0x50, S: 0x53, c: 0x63 };
+  const simple = new Round();
+  simple.passed(types.Q);
+  assert.equal(simple.answering, true);
+  simple.onCopyIn();
+  assert.equal(simple.answering, false);
+  simple.passed(types.c);
+  assert.equal(simple.answering, true);
+  const extended = new Round();
+  for (const letter of 'PS') extended.passed(types[letter]);
+  assert.equal(extended.answering, true);
+  extended.onCopyIn();
+  extended.onError();
+  assert.equal(extended.answering, false, 'the second Sync is still to come');
+  extended.passed(types.S);
+  assert.equal(extended.answering, true);
+  extended.onReady();
+  assert.equal(extended.open, false);
+});
+
+test('index commands with CONCURRENTLY are recognised', () => {
+  for (const sql of ['create index concurrently i on t (n)', 'REINDEX (VERBOSE) TABLE CONCURRENTLY t']) {
+    assert.equal(isConcurrentIndexCommand(sql), true, sql);
+  }
+  for (const sql of ['refresh materialized view concurrently v', "select 'create index concurrently'"]) {
+    assert.equal(isConcurrentIndexCommand(sql), false, sql);
+  }
 });
 
 test('literals', () => {

@@ -135,6 +135,20 @@ test('1,000 statements in one pipeline', async () => {
   client.close();
 });
 
+test('index commands with CONCURRENTLY are refused, the others work', async () => {
+  const client = await RawClient.connect(server);
+  await client.query('CREATE TABLE indexed (n int); CREATE INDEX i ON indexed (n)');
+  for (const sql of ['CREATE UNIQUE INDEX CONCURRENTLY u ON indexed (n)', 'drop index concurrently i', 'REINDEX (VERBOSE) INDEX CONCURRENTLY i']) {
+    const { errors, status } = await client.query(sql);
+    assert.equal(errors[0].C, '0A000', sql);
+    assert.equal(status, 'I');
+    client.send(parse('', sql), bind(''), execute(), sync());
+    assert.equal(summary(await client.untilReady()).types, 'EZ', sql);
+  }
+  assert.deepEqual((await client.query('REINDEX INDEX i; DROP INDEX i')).errors, []);
+  client.close();
+});
+
 test('a nonsensical message ends only its own connection', async () => {
   const client = await RawClient.connect(server);
   client.send(message('?', Buffer.from('what')));
