@@ -29,7 +29,9 @@ TEST(TaskStateTest, FullProductOfStatesAndEvents) {
       const auto found = expected.find({state, event});
       const std::optional<TaskState::State> next = NextTaskState(state, event);
       EXPECT_EQ(next.has_value(), found != expected.end()) << TaskStateName(state) << " " << static_cast<int>(event);
-      if (next.has_value() && found != expected.end()) EXPECT_EQ(*next, found->second);
+      if (next.has_value() && found != expected.end()) {
+        EXPECT_EQ(*next, found->second);
+      }
     }
   }
 }
