@@ -42,9 +42,10 @@ export class Checkpoints {
   }
 
   async #walPosition() {
-    const { rows } = await this.#engine.run(
+    const { rows, error } = await this.#engine.run(
       "SELECT pg_catalog.pg_wal_lsn_diff(pg_catalog.pg_current_wal_insert_lsn(), '0/0')",
     );
+    if (error !== null) throw new Error(`cannot read the WAL position: ${error.M}`);
     return Number(rows[0][0]);
   }
 }

@@ -9,6 +9,7 @@ import { EngineSettings } from './engine-settings.mjs';
 import { extensionBundles } from './extensions.mjs';
 import { supplyMissingFunctions } from './missing-functions.mjs';
 import { Ring } from './ring.mjs';
+import { COPY_TYPES } from './wire.mjs';
 
 // The engine is built with a C stack of 64 KiB, whose overflow silently
 // overwrites its data.
@@ -71,7 +72,9 @@ function serve(module, { input, output }) {
     module._interactive_one(5, type);
     interrupt.end();
     settings.keepEncodingUsable();
-    roundBegins = io.finishCall(settings);
+    // Data left over from a COPY that failed belongs to no round.
+    const leftOver = roundBegins && COPY_TYPES.has(type);
+    roundBegins = io.finishCall(settings) || leftOver;
   }
 }
 

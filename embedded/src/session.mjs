@@ -9,6 +9,7 @@ import { Round } from './round.mjs';
 import { Statements } from './statements.mjs';
 import {
   BACKEND,
+  COPY_TYPES,
   FRONTEND,
   HEADER_BYTES,
   STATUS_IDLE,
@@ -27,8 +28,6 @@ const INPUT_BYTES = 256 * 1024; // beyond this the client must wait
 const OUTPUT_BYTES = 512 * 1024; // beyond this the engine must wait
 const ANSWERED_HERE_BYTES = 2000; // longer texts are not looked at for that
 const LINGER_MS = 5000; // for a client that does not read its last message
-
-const COPY_TYPES = new Set([FRONTEND.COPY_DATA, FRONTEND.COPY_DONE, FRONTEND.COPY_FAIL]);
 
 export class Session {
   isNew = true; // its settings have never been loaded
@@ -269,7 +268,7 @@ export class Session {
   receive(chunk, events) {
     this.#write(chunk);
     this.#round.received(chunk.length);
-    this.#cancelLost();
+    if (!events.some(([type]) => type === BACKEND.READY_FOR_QUERY)) this.#cancelLost();
     for (const [type, status] of events) {
       if (type === BACKEND.COPY_IN_RESPONSE) this.#onCopyIn();
       else if (type === BACKEND.READY_FOR_QUERY) this.#onReady(status);

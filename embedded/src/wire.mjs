@@ -27,6 +27,9 @@ export const FRONTEND = Object.freeze({
   TERMINATE: code('X'),
 });
 
+/** What a client sends during a COPY. */
+export const COPY_TYPES = new Set([FRONTEND.COPY_DATA, FRONTEND.COPY_DONE, FRONTEND.COPY_FAIL]);
+
 export const BACKEND = Object.freeze({
   COMMAND_COMPLETE: code('C'),
   COPY_IN_RESPONSE: code('G'),

@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import test, { after, before } from 'node:test';
 import { psql, tryPsql } from './support/psql.mjs';
-import { RawClient, bind, describe, execute, parse, summary, sync, copyData } from './support/raw-client.mjs';
+import { RawClient, bind, describe, execute, parse, summary, sync, copyData, copyDone } from './support/raw-client.mjs';
 import { Server } from './support/server.mjs';
 import { queryMessage } from '../src/wire.mjs';
 
@@ -44,6 +44,7 @@ test('a client killed in mid-COPY leaves nothing, and the others go on', async (
   for (const [how, begin] of [['in a transaction', 'BEGIN;'], ['by itself', '']]) {
     const args = ['-X', server.uri(), '-c', `${begin} COPY killed FROM STDIN`];
     const child = spawn('psql', args, { stdio: ['pipe', 'ignore', 'ignore'] });
+    child.stdin.on('error', () => {}); // it is killed while it reads
     for (let i = 0; i < 200; i++) child.stdin.write(`1\t${'x'.repeat(50)}\n`.repeat(100));
     await pause(700); // it is under way, and holds the engine
     child.kill('SIGKILL');
@@ -87,6 +88,39 @@ test('a connection that is reset leaves nothing, whatever it was doing', async (
     client.reset();
     assert.equal(await psql(server, 'SELECT count(*) FROM reset_by_peer'), '0', name);
   }
+});
+
+test('200 connections cut at any moment leave whole transactions or nothing', async () => {
+  await psql(server, ['CREATE TABLE cut_rows (client int)', 'CREATE TABLE cut_journal (client int)']);
+  let seed = 20240101;
+  const random = (limit) => ((seed = (Math.imul(seed, 1103515245) + 12345) & 0x7fffffff) >> 8) % limit;
+  const extended = (sql) => [parse('', sql), bind(''), execute(), sync()];
+  const work = async (client, id) => {
+    const run = async (sql) => {
+      client.send(...(id % 2 === 0 ? [queryMessage(sql)] : extended(sql)));
+      return client.untilReady();
+    };
+    await run('BEGIN');
+    client.send(...(id % 2 === 0 ? [queryMessage('COPY cut_rows FROM STDIN')] : extended('COPY cut_rows FROM STDIN')));
+    await client.nextOfType('G');
+    for (let i = 0; i < 10; i++) client.send(copyData(`${id}\n`.repeat(100)));
+    client.send(copyDone(), ...(id % 2 === 0 ? [] : [sync()]));
+    await client.untilReady();
+    await run(`INSERT INTO cut_journal VALUES (${id})`);
+    await run('COMMIT');
+  };
+  for (let id = 0; id < 200; id++) {
+    const client = await RawClient.connect(server);
+    const working = work(client, id).catch(() => {}); // cut off
+    await pause(random(100));
+    if (id % 3 === 0) client.socket.end();
+    else client.reset();
+    await working;
+  }
+  const torn = 'SELECT count(*) FROM (SELECT client, count(*) AS n FROM cut_rows GROUP BY 1) r FULL JOIN cut_journal j USING (client) WHERE n IS DISTINCT FROM 1000 OR j IS NULL';
+  assert.equal(await psql(server, torn), '0');
+  const whole = Number(await psql(server, 'SELECT count(*) FROM cut_journal'));
+  assert.ok(whole > 0 && whole < 200, `${whole} of 200 came through`);
 });
 
 test('a killed reader of an endless COPY frees the engine at once', async () => {

@@ -16,6 +16,10 @@ export class Server {
     const server = new Server();
     server.process = spawn(process.execPath, [PROGRAM, '--port', '0', ...args]);
     server.process.stderr.on('data', (text) => (server.stderr += text));
+    server.process.on('exit', (code) => {
+      // A crash is the cause of all that fails afterwards: show it.
+      if (!server.stopping && server.port) process.stderr.write(`server ended (${code}): ${server.stderr}\n`);
+    });
     await new Promise((resolve, reject) => {
       server.process.on('exit', (code) => reject(new Error(`server ended (${code}): ${server.stderr}`)));
       server.process.stdout.on('data', (text) => {
@@ -32,6 +36,7 @@ export class Server {
 
   /** Sends the signal; resolves to the exit code, or the signal that ended it. */
   async stop(signal = 'SIGTERM') {
+    this.stopping = true;
     if (this.process.exitCode === null && this.process.signalCode === null) {
       const exited = once(this.process, 'exit');
       this.process.kill(signal);
