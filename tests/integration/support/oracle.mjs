@@ -18,5 +18,24 @@ export function tables(uri) {
 }
 
 export function fingerprints(uri, names = tables(uri)) {
-  return Object.fromEntries(names.map((name) => [name, fingerprint(uri, name)]));
+  const lines = query(uri, pinned + names.map((name) =>
+    `SELECT count(*) || ' ' || coalesce(sum(hashtextextended(t::text, 0)), 0) FROM ${name} t`).join(' UNION ALL '));
+  return Object.fromEntries(names.map((name, i) => [name, lines[i]]));
+}
+
+const rows = (uri, table) => query(uri, `${pinned} SELECT t::text FROM ${table} t`);
+
+// "" when both sides have the same rows, else which rows of which tables are on one side alone: for a person to read.
+export function differences(source, target, names = tables(source)) {
+  const [wanted, found] = [fingerprints(source, names), fingerprints(target, names)];
+  return names.filter((name) => wanted[name] !== found[name]).map((name) => {
+    const [here, there] = [rows(source, name), rows(target, name)];
+    const without = (some, others) => {
+      const left = new Map();
+      for (const row of others) left.set(row, (left.get(row) ?? 0) + 1);
+      return some.filter((row) => !left.get(row) || !left.set(row, left.get(row) - 1));
+    };
+    const show = (list) => `${list.length} rows such as ${JSON.stringify(list.slice(0, 3))}`;
+    return `${name}: only on the source ${show(without(here, there))}; only on the target ${show(without(there, here))}`;
+  }).join('\n');
 }
