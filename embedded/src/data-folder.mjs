@@ -4,6 +4,9 @@
 import fs from 'node:fs';
 import path from 'node:path';
 
+const PATIENCE_MS = 5000; // with a server that is just being ended
+const RETRY_MS = 50;
+
 /**
  * Makes the folder if need be and locks it for this process. Returns the path
  * of the database in it. A lock whose process is gone is taken over.
@@ -15,27 +18,49 @@ export function openDataFolder(folder) {
 }
 
 function lock(file) {
-  for (let attempt = 0; attempt < 2; attempt++) {
-    try {
-      fs.writeFileSync(file, `${process.pid}\n`, { flag: 'wx' });
-      process.on('exit', () => fs.rmSync(file, { force: true }));
-      return;
-    } catch (error) {
-      if (error.code !== 'EEXIST') throw error;
+  for (const deadline = Date.now() + PATIENCE_MS; ; ) {
+    if (createLock(file)) return;
+    const holder = fs.readFileSync(file, 'utf8').trim();
+    if (!isAlive(holder)) {
+      fs.rmSync(file, { force: true });
+    } else if (Date.now() > deadline) {
+      throw new Error(`the data folder is in use by process ${holder.split(' ')[0]} (${file})`);
+    } else {
+      sleep(RETRY_MS);
     }
-    const holder = Number.parseInt(fs.readFileSync(file, 'utf8'), 10);
-    if (isAlive(holder)) throw new Error(`the data folder is in use by process ${holder} (${file})`);
-    fs.rmSync(file, { force: true });
   }
-  throw new Error(`cannot lock the data folder (${file})`);
 }
 
-function isAlive(pid) {
-  if (!(pid > 0) || pid === process.pid) return false;
+function createLock(file) {
   try {
-    process.kill(pid, 0);
-    return true;
+    fs.writeFileSync(file, `${process.pid} ${processBirth(process.pid)}\n`, { flag: 'wx' });
   } catch (error) {
-    return error.code === 'EPERM';
+    if (error.code === 'EEXIST') return false;
+    throw error;
   }
+  process.on('exit', () => fs.rmSync(file, { force: true }));
+  return true;
+}
+
+/** Is it the same process that wrote the lock? A number may be used again. */
+function isAlive(holder) {
+  const [pid, birth] = holder.split(' ');
+  return birth !== undefined && birth === processBirth(pid);
+}
+
+/** When the kernel started the process; null if it is not running. */
+function processBirth(pid) {
+  let stat;
+  try {
+    stat = fs.readFileSync(`/proc/${pid}/stat`, 'utf8');
+  } catch {
+    return null;
+  }
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  const [state] = fields;
+  return state === 'Z' || state === 'X' ? null : fields[19];
+}
+
+function sleep(milliseconds) {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, milliseconds);
 }

@@ -7,6 +7,7 @@ import { EngineInterrupt } from './engine-interrupt.mjs';
 import { EngineIo } from './engine-io.mjs';
 import { EngineSettings } from './engine-settings.mjs';
 import { extensionBundles } from './extensions.mjs';
+import { growFilesFaster } from './memory-files.mjs';
 import { supplyMissingFunctions } from './missing-functions.mjs';
 import { Ring } from './ring.mjs';
 import { COPY_TYPES } from './wire.mjs';
@@ -28,7 +29,7 @@ const preparation = {
         supplyMissingFunctions(imports, () => engine.Module);
         return options.instantiateWasm(imports, done);
       },
-      postRun: [...(options.postRun ?? []), enlargeStack],
+      postRun: [...(options.postRun ?? []), enlargeStack, growFilesFaster],
     },
   }),
 };

@@ -27,6 +27,7 @@ import {
 const INPUT_BYTES = 256 * 1024; // beyond this the client must wait
 const OUTPUT_BYTES = 512 * 1024; // beyond this the engine must wait
 const ANSWERED_HERE_BYTES = 2000; // longer texts are not looked at for that
+const MAX_MESSAGE_BYTES = 0x3fffffff; // as PostgreSQL's
 const LINGER_MS = 5000; // for a client that does not read its last message
 
 export class Session {
@@ -128,7 +129,12 @@ export class Session {
   // --- passing messages on --------------------------------------------------
 
   #pump() {
-    while (!this.#gone && this.#step());
+    try {
+      while (!this.#gone && this.#step());
+    } catch (error) {
+      if (!(error instanceof RangeError)) throw error;
+      this.terminate('08P01', error.message); // the message is not what it says
+    }
     if (this.#gone) return;
     if (this.#ended) this.#partIfDone();
     if (!this.#gone) this.#throttle();
@@ -148,10 +154,9 @@ export class Session {
     if (this.#input.insideMessage) return this.#passCopyData();
     const type = this.#input.nextType();
     if (type === null) return false;
-    if (!isFrontendType(type) || this.#input.nextSize() < HEADER_BYTES) {
-      this.terminate('08P01', `invalid frontend message type ${type}`);
-      return false;
-    }
+    if (!isFrontendType(type)) throw new RangeError(`invalid frontend message type ${type}`);
+    const size = this.#input.nextSize();
+    if (size < HEADER_BYTES || size > MAX_MESSAGE_BYTES) throw new RangeError('invalid message length');
     if (type === FRONTEND.TERMINATE) {
       if (this.#round.answering) return false; // the answer first
       this.#part();

@@ -1,6 +1,7 @@
 // Start-up, errors of every kind, pipelines and cancelling.
 
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
@@ -150,9 +151,13 @@ test('index commands with CONCURRENTLY are refused, the others work', async () =
 });
 
 test('a nonsensical message ends only its own connection', async () => {
-  const client = await RawClient.connect(server);
-  client.send(message('?', Buffer.from('what')));
-  assert.equal(errorFields((await client.nextOfType('E')).body).C, '08P01');
+  const tooLong = Buffer.from([0x51, 0x7f, 0xff, 0xff, 0xff]);
+  const tooShort = Buffer.from([0x51, 0, 0, 0, 3]);
+  for (const nonsense of [message('?', Buffer.from('what')), tooLong, tooShort, message('Q', Buffer.from('no end')), message('P')]) {
+    const client = await RawClient.connect(server);
+    client.send(nonsense);
+    assert.equal(errorFields((await client.nextOfType('E')).body).C, '08P01');
+  }
   assert.equal(await psql(server, 'SELECT 1'), '1');
 });
 
@@ -162,7 +167,8 @@ async function cancelRequest({ welcome }) {
   const request = Buffer.alloc(8);
   request.writeUInt32BE(16, 0);
   request.writeUInt32BE(80877102, 4);
-  client.socket.end(Buffer.concat([request, body]));
+  client.socket.write(Buffer.concat([request, body]));
+  await once(client.socket, 'close'); // the server has seen to it
 }
 
 test('a CancelRequest stops a COPY, and a statement that waits', async () => {
@@ -171,6 +177,7 @@ test('a CancelRequest stops a COPY, and a statement that waits', async () => {
   await client.nextOfType('d');
   const waiting = await RawClient.connect(server);
   waiting.send(queryMessage('SELECT 1'));
+  await new Promise((resolve) => setTimeout(resolve, 200)); // until it is in the queue
   await cancelRequest(waiting);
   assert.equal(summary(await waiting.untilReady()).errors[0].C, '57014');
   await cancelRequest(client);
