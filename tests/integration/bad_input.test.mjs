@@ -3,15 +3,14 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { join } from 'node:path';
 import { fingerprint } from './support/oracle.mjs';
-import { query, run, startServer, temporaryFolder, value, writeConfig } from './support/servers.mjs';
+import { makeDatabase, query, run, startPair, temporaryFolder, value, writeConfig } from './support/servers.mjs';
 
 const place = temporaryFolder();
 let source;
 let target;
 
 before(async () => {
-  source = await startServer('source-server', join(place.folder, 's'), '--secret-password', 'canary-7391-secret');
-  target = await startServer('target-server', join(place.folder, 't'));
+  ({ source, target } = await startPair(place.folder, 'canary-7391-secret'));
   query(source.uri, `CREATE TABLE flights (date timestamp NOT NULL, origin text, id int);
     INSERT INTO flights SELECT '2001-01-01'::timestamp + i * interval '1 hour', 'ATL', i FROM generate_series(1, 500) i;
     CREATE INDEX ON flights (date);
@@ -74,13 +73,27 @@ for (const [title, pattern, make] of [
 }
 
 test('a target without TimescaleDB is refused when hypertables are asked for', async () => {
-  const plain = await startServer('source-server', join(place.folder, 'plain'));
-  try {
-    await refused(/TimescaleDB/, { yaml: hypertable('flights', 'date'), to: plain.uri });
-    assert.equal(value(plain.uri, "SELECT count(*) FROM pg_namespace WHERE nspname = '_hypershift'"), '0');
-  } finally {
-    await plain.stop();
-  }
+  const plain = makeDatabase(source.uri);
+  await refused(/TimescaleDB/, { yaml: hypertable('flights', 'date'), to: plain });
+});
+
+test('tables that are on the target already are refused by name, and left as they are', async () => {
+  const full = makeDatabase(source.uri);
+  query(full, 'CREATE TABLE flights (date timestamp); CREATE TABLE "Mixed" (a int)');
+  await refused(/public\.flights.*exclude_tables/, { to: full, yaml: 'include_tables: [public.flights]\n' });
+  assert.equal(value(full, "SELECT count(*) FROM pg_namespace WHERE nspname = '_hypershift'"), '0');
+});
+
+test('a schema in a filter that is not there is refused', { todo: 'nothing is moved, with a warning' }, () =>
+  refused(/include_schemas.*othr.*other/, { yaml: 'include_schemas: [othr]\n' }));
+
+// Where nothing else stands in the way, not even the extension is made before the check has passed.
+test('a refused run leaves a target without the extension without it', async (context) => {
+  if (target.kind === 'embedded') return context.skip('the embedded server has one database');
+  const bare = makeDatabase(target.uri);
+  query(bare, 'DROP EXTENSION IF EXISTS timescaledb');
+  await refused(/with_null.*NULL/, { yaml: hypertable('with_null', 'at'), to: bare });
+  return undefined;
 });
 
 // What refuses by default goes through when told to; old spellings and variables mean what they meant.
