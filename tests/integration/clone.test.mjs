@@ -13,7 +13,7 @@ let peak = 0;
 
 before(async () => {
   ({ source, target } = await startPair(place.folder, 'canary-7391-secret'));
-  loadDemo(source.uri, 400000);
+  loadDemo(source.uri, 250000);
   // A table with rows up to now, one that must travel as text, and shapes that break naive copies.
   query(source.uri, `
     CREATE TABLE readings (at timestamptz NOT NULL, device text NOT NULL, value double precision);

@@ -41,6 +41,7 @@ after(async () => {
 // Promise: the target never needs room for the uncompressed data.
 test('the hypertable never takes more than 1.3 times its final size', async () => {
   const to = emptyTarget(target);
+  query(to, 'CREATE EXTENSION IF NOT EXISTS timescaledb'); // What is sampled must be there.
   const size = `SELECT coalesce((SELECT hypertable_size(format('%I.%I', schema_name, table_name)::regclass)
     FROM _timescaledb_catalog.hypertable WHERE table_name = 'metrics'), 0)`;
   const sampling = sample(to, size.replaceAll('\n', ' '), 0.05);
