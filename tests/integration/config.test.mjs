@@ -89,7 +89,7 @@ test('foreign_keys_priority: unchecked is the default, and lets a dangling row t
   const { to } = await clone('', { from: dangling });
   assert.equal(foreignKey(to), 'f');
   // The same row stops a checked one: that table says so, everything else arrives.
-  const failed = await clone('foreign_keys_priority: immediate\n', { from: dangling, status: 4, args: ['--retry-limit', '1'] });
+  const failed = await clone('foreign_keys_priority: immediate\n', { from: dangling, status: 4, args: ['--retry-limit', '1', '--keeper-grace', '10s'] });
   assert.match(failed.stdout, /purchase_customer_fkey/);
   assert.equal(differences(dangling, failed.to), '');
 });

@@ -270,7 +270,7 @@ test('a foreign key to a partitioned table', { todo: 'it is added before the key
     INSERT INTO parted SELECT i % 3, '2020-01-01'::date + i FROM generate_series(1, 30) i;
     CREATE TABLE refers (k int, at date, FOREIGN KEY (k, at) REFERENCES parted); INSERT INTO refers SELECT * FROM parted`);
   const plainTarget = makeDatabase(source.uri);
-  const moved = await run(['clone', '-s', from, '-t', plainTarget, '--hide-progress', '--retry-limit', '1']);
+  const moved = await run(['clone', '-s', from, '-t', plainTarget, '--hide-progress', '--retry-limit', '1', '--keeper-grace', '10s']);
   assert.equal(moved.code, 0, moved.stderr + moved.stdout);
   assert.throws(() => query(plainTarget, "INSERT INTO refers VALUES (7, '1999-01-01')"), /refers_k_at_fkey/);
 });

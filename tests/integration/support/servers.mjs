@@ -41,6 +41,11 @@ export async function startPair(folder, canary = 'canary-7391-secret') {
     startServer('source-server', join(folder, 's')),
     startServer('target-server', join(folder, 't')),
   ]);
+  const { stop } = target;
+  target.stop = () => {
+    if (target.kind === 'given') dropDatabases(target.uri);
+    return stop();
+  };
   return { source, target };
 }
 
@@ -61,12 +66,19 @@ export function withDatabase(uri, name) {
 export const withUser = (uri, userAndPassword) => uri.replace(/\/\/[^@]*@/, `//${userAndPassword}@`);
 
 let databases = 0;
+const made = [];
 
 // A new database, empty or a copy of another one; its URI.
 export function makeDatabase(uri, like = '') {
   const name = `it_${process.pid}_${++databases}`;
   query(uri, `CREATE DATABASE ${name} ${like && `TEMPLATE ${like}`}`);
+  made.push({ uri, name });
   return withDatabase(uri, name);
+}
+
+// A server that was given keeps nothing of the tests.
+function dropDatabases(server) {
+  for (const { uri, name } of made.filter((database) => database.uri === server)) query(uri, `DROP DATABASE IF EXISTS ${name} WITH (FORCE)`);
 }
 
 // Everything that is not the system's or an extension's; TimescaleDB itself can't be created again in the embedded server.
