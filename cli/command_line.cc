@@ -66,9 +66,11 @@ absl::StatusOr<Command> ParseCommand(int argc, const char* const* argv) {
   AddTargetFlags(clone, &flags.run);
   AddRunFlags(clone, &flags.run);
   AddCloneFlags(clone, &flags.run);
+  AddReportFlag(clone, &flags.run);
   CLI::App* verify = app.add_subcommand("verify", "Read a migrated target back and compare it with what was copied");
   AddTargetFlags(verify, &flags.run);
   AddRunFlags(verify, &flags.run);
+  AddReportFlag(verify, &flags.run);
   CLI::App* status = app.add_subcommand("status", "Show a running migration");
   status->add_option("--coordinator", flags.status.coordinator, "The coordinator's address")->type_name("ADDRESS");
   status->add_flag("--watch", flags.status.watch, "Follow it to its end");

@@ -60,7 +60,8 @@ class CoordinatorImpl final : public Coordinator {
     if (!ready.ok()) {
       state_.SetError(std::string(ready.message()));
       state_.SetPhase(v1::MigrationPhase::PHASE_STOPPED, "stopped before any range was leased");
-      state_.Finish(false);
+      state_.Finish(true);
+      journal_.GiveUpLead().IgnoreError();
       return ready;
     }
     RunLoop loop(options_, setup.record(), setup.TakeSnapshotHolder(), &state_, &journal_);

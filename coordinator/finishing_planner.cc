@@ -59,8 +59,9 @@ class FinishingPlanner {
         ids_(table_ids),
         builder_(builder),
         left_out_(left_out),
-        views_(builder, kViewsBarrier, {kAllKeysBarrier}),
-        others_(builder, kForeignKeysBarrier, {kAllKeysBarrier}) {
+        views_(builder, kViewsBarrier, {kAllKeysBarrier, kOthersBarrier}),
+        others_(builder, kOthersBarrier, {kAllKeysBarrier, kAttachedBarrier}),
+        attached_(builder, kAttachedBarrier, {kAllKeysBarrier}) {
     for (const HypertableSpec& hypertable : in_.hypertables) hypertables_.insert(hypertable.table->oid);
     FindIncompatible();
   }
@@ -201,6 +202,12 @@ class FinishingPlanner {
       if (referenced != ids_.end() && referenced->second != id)
         planned.task.gates.push_back(KeysBarrier(referenced->second));
     }
+    auto partitioned = [this](Oid oid) {
+      auto found = in_.catalog.tables.find(oid);
+      return found != in_.catalog.tables.end() && found->second.kind == 'p';
+    };
+    // A partitioned table's key is valid only when every partition's index has been attached to it.
+    if (partitioned(key.table) || partitioned(key.referenced_table)) planned.task.gates.push_back(kAttachedBarrier);
     auto before = last_foreign_key_.find(id);
     if (before != last_foreign_key_.end()) planned.task.gates.push_back(before->second);
     last_foreign_key_[id] = planned.task.barrier;
@@ -228,6 +235,10 @@ class FinishingPlanner {
   void PlanOthers() {
     for (const SchemaEntry& entry : in_.post_data) {
       if (entry.sql.empty() || entry.type == "FK CONSTRAINT" || entry.type == "MATERIALIZED VIEW DATA") continue;
+      if (entry.type == "INDEX ATTACH") {
+        attached_.Add(MakeStatements(TaskKind::KIND_INDEX, 0, absl::StrCat("attach ", entry.name), {entry.sql}));
+        continue;
+      }
       const Oid table = TableOf(entry);
       if (table != 0 && (ids_.count(table) > 0 || IsMaterializedView(table))) continue;
       int id = 0;
@@ -259,7 +270,7 @@ class FinishingPlanner {
           MakeStatements(TaskKind::KIND_POLICY, ids_.at(hypertable.table->oid), "compression policy", {sql});
       // TimescaleDB's functions find what they need by themselves, but not under an empty search_path in every version.
       AddSetting(&planned, "search_path", "public");
-      planned.task.gates = {kAllKeysBarrier, kForeignKeysBarrier, kViewsBarrier};
+      planned.task.gates = {kAllKeysBarrier, kForeignKeysBarrier, kOthersBarrier, kViewsBarrier};
       builder_->AddTask(std::move(planned));
     }
   }
@@ -282,6 +293,7 @@ class FinishingPlanner {
   std::map<int, BarrierId> last_foreign_key_;
   Chain views_;
   Chain others_;
+  Chain attached_;
 };
 
 }  // namespace

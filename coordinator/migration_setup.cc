@@ -348,6 +348,13 @@ absl::Status MigrationSetup::ContinueFrom(JournalPhase phase) {
     state_->SetPhase(v1::MigrationPhase::PHASE_PLAN, "plans ranges");
     HS_RETURN_IF_ERROR(WritePlan());
   }
+  if (options_.config.verify) {
+    // A resumed run may ask for what the first one did not.
+    HS_ASSIGN_OR_RETURN(const std::vector<TaskRow> tasks, journal_->LoadTasks(record_.id));
+    const bool planned = std::any_of(tasks.begin(), tasks.end(),
+                                     [](const TaskRow& row) { return row.task.kind == TaskKind::KIND_VERIFY; });
+    if (!planned) HS_RETURN_IF_ERROR(PlanVerificationsAfterwards(/*gated=*/true));
+  }
   HS_RETURN_IF_ERROR(LoadState());
   state_->SetReport(record_.warnings, record_.left_out);
   state_->SetPhase(v1::MigrationPhase::PHASE_RUN, "runs");
@@ -369,6 +376,10 @@ absl::Status MigrationSetup::ReadSchemaParts() {
   post_data_ = std::move(post.entries);
   for (const SchemaEntry& entry : pre_data_) {
     if (entry.catalog_class == kPgClassClass) restored_relations_.insert(entry.catalog_oid);
+  }
+  // A view that needs a primary key comes after the keys.
+  for (const SchemaEntry& entry : post_data_) {
+    if (entry.type == "MATERIALIZED VIEW") restored_relations_.insert(entry.catalog_oid);
   }
   record_.left_out.clear();
   for (std::vector<std::string>* more : {&pre.left_out, &post.left_out}) {
@@ -457,18 +468,8 @@ absl::Status MigrationSetup::WritePlan() {
 
 absl::Status MigrationSetup::LoadState() { return LoadFromJournal(record_.id, journal_, state_); }
 
-absl::Status MigrationSetup::PrepareVerification() {
-  HS_ASSIGN_OR_RETURN(std::optional<MigrationRecord> latest, journal_->FindLatest());
-  if (!latest.has_value()) {
-    return absl::NotFoundError("target: it holds no journal of a migration: there is nothing to verify against");
-  }
-  if (latest->phase != JournalPhase::kDone) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("target: migration ", latest->id, " has not ended yet: finish it with `hypershift clone` first"));
-  }
-  record_ = *std::move(latest);
-  ShowMigration(true);
-  HS_RETURN_IF_ERROR(TakeLead());
+// From the copies that stand in the journal.
+absl::Status MigrationSetup::PlanVerificationsAfterwards(bool gated) {
   HS_ASSIGN_OR_RETURN(const std::vector<TablePlan> tables, journal_->LoadTables(record_.id));
   HS_ASSIGN_OR_RETURN(const std::vector<TaskRow> tasks, journal_->LoadTasks(record_.id));
   HS_ASSIGN_OR_RETURN(const TaskId last_task, journal_->MaxTaskId());
@@ -489,10 +490,25 @@ absl::Status MigrationSetup::PrepareVerification() {
   for (size_t i = copied; i < copies.plan.tasks.size(); ++i) {
     PlannedTask& verify = copies.plan.tasks[i];
     verify.task.id = last_task + 1 + static_cast<TaskId>(plan.tasks.size());
-    verify.task.gates.clear();
+    if (!gated) verify.task.gates.clear();
     plan.tasks.push_back(std::move(verify));
   }
-  HS_RETURN_IF_ERROR(journal_->ReplaceVerifications(record_.id, plan));
+  return journal_->ReplaceVerifications(record_.id, plan);
+}
+
+absl::Status MigrationSetup::PrepareVerification() {
+  HS_ASSIGN_OR_RETURN(std::optional<MigrationRecord> latest, journal_->FindLatest());
+  if (!latest.has_value()) {
+    return absl::NotFoundError("target: it holds no journal of a migration: there is nothing to verify against");
+  }
+  if (latest->phase != JournalPhase::kDone) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("target: migration ", latest->id, " has not ended yet: finish it with `hypershift clone` first"));
+  }
+  record_ = *std::move(latest);
+  ShowMigration(true);
+  HS_RETURN_IF_ERROR(TakeLead());
+  HS_RETURN_IF_ERROR(PlanVerificationsAfterwards(/*gated=*/false));
   state_->ReleaseSnapshot();
   HS_RETURN_IF_ERROR(LoadState());
   state_->SetPhase(v1::MigrationPhase::PHASE_RUN, "verifies");

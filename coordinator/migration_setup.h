@@ -39,6 +39,7 @@ class MigrationSetup {
   absl::Status Begin();
   absl::Status Resume(MigrationRecord record);
   absl::Status PrepareVerification();
+  absl::Status PlanVerificationsAfterwards(bool gated);
 
   absl::Status OpenTarget();
   absl::Status CreateTargetDatabase();

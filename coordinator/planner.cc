@@ -389,6 +389,8 @@ Plan MakePlan(const PlannerInput& input, TaskId first_task, std::vector<std::str
   builder.AddFixedBarrier(kAllKeysBarrier, 0);
   builder.AddFixedBarrier(kForeignKeysBarrier, 0);
   builder.AddFixedBarrier(kViewsBarrier, 0);
+  builder.AddFixedBarrier(kAttachedBarrier, 0);
+  builder.AddFixedBarrier(kOthersBarrier, 0);
   for (const auto& [oid, id] : ids) {
     builder.AddFixedBarrier(KeysBarrier(id), kAllKeysBarrier);
     builder.AddFixedBarrier(IndexBarrier(id), KeysBarrier(id));

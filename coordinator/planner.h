@@ -28,6 +28,8 @@ namespace hypershift {
 inline constexpr BarrierId kAllKeysBarrier = 1;
 inline constexpr BarrierId kForeignKeysBarrier = 2;
 inline constexpr BarrierId kViewsBarrier = 3;
+inline constexpr BarrierId kAttachedBarrier = 4;  // Partitions' indexes are attached to their parents'.
+inline constexpr BarrierId kOthersBarrier = 5;    // Triggers, rules, late views, comments, …
 constexpr BarrierId LoadBarrier(int table) { return table * 8 + 1; }
 constexpr BarrierId IndexBarrier(int table) { return table * 8 + 2; }
 constexpr BarrierId KeysBarrier(int table) { return table * 8 + 3; }

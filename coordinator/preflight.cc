@@ -78,6 +78,8 @@ class Preflight {
              nearest.empty() ? "" : absl::StrCat(" (did you mean '", nearest, "'?)"));
       }
     }
+    CheckSchemaNames("include_schemas", in_.config.filter.include_schemas);
+    CheckSchemaNames("exclude_schemas", in_.config.filter.exclude_schemas);
     for (const HypertableSpec& hypertable : in_.hypertables) {
       if (in_.selection.tables.count(hypertable.table->oid) == 0) {
         Fail("hypertable_configs: ", hypertable.table->name.Display(),
@@ -85,6 +87,17 @@ class Preflight {
       }
     }
     if (in_.selection.tables.empty()) Warn("source: no table is left to migrate: check the filters and the database");
+  }
+
+  void CheckSchemaNames(const std::string& key, const std::vector<std::string>& names) {
+    std::vector<std::string> there;
+    for (const auto& [oid, table] : in_.catalog.tables) there.push_back(table.name.schema);
+    for (const std::string& name : names) {
+      if (std::find(there.begin(), there.end(), name) != there.end()) continue;
+      const std::string nearest = NearestName(name, there);
+      Fail(key, ": ", name, ": the source has no table in such a schema",
+           nearest.empty() ? "" : absl::StrCat(" (did you mean '", nearest, "'?)"));
+    }
   }
 
   void CheckTargetIsEmpty() {

@@ -71,7 +71,6 @@ void AddRunFlags(CLI::App* app, RunFlags* flags) {
       ->type_name("TIME");
   app->add_option("--leader-lease", flags->leader_lease, "How long a silent coordinator leads (10s)")
       ->type_name("TIME");
-  app->add_option("--report", flags->report, "Write the summary as JSON to this file")->type_name("PATH");
 }
 
 void AddCloneFlags(CLI::App* app, RunFlags* flags) {
@@ -93,6 +92,10 @@ void AddCloneFlags(CLI::App* app, RunFlags* flags) {
       ->type_name("MIB");
   app->add_option("--retry-limit", flags->retry_limit, "Attempts of one task before its table fails (5)")
       ->type_name("N");
+}
+
+void AddReportFlag(CLI::App* app, RunFlags* flags) {
+  app->add_option("--report", flags->report, "Write the summary as JSON to this file")->type_name("PATH");
 }
 
 absl::StatusOr<Config> LayConfig(const RunFlags& flags) {

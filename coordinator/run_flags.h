@@ -46,6 +46,8 @@ void AddTargetFlags(CLI::App* app, RunFlags* flags);
 void AddRunFlags(CLI::App* app, RunFlags* flags);    // What every run has.
 void AddCloneFlags(CLI::App* app, RunFlags* flags);  // What only a migration has.
 
+void AddReportFlag(CLI::App* app, RunFlags* flags);  // For programs that write a summary.
+
 // Flags, environment and file laid over each other.
 absl::StatusOr<Config> LayConfig(const RunFlags& flags);
 absl::StatusOr<ConnectionString> TargetOf(const RunFlags& flags, const Config& config);

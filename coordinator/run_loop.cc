@@ -296,7 +296,7 @@ absl::StatusOr<RunResult> RunLoop::EndStopped() {
   }
   LogInfo("stopped; the same command resumes", {{"migration", record_.id}});
   state_->SetPhase(v1::MigrationPhase::PHASE_STOPPED, "stopped; the same command resumes");
-  state_->Finish(false);
+  state_->Finish(snapshot_released_);
   state_->WaitUntilTold(absl::Seconds(3));
   journal_->GiveUpLead().IgnoreError();
   return RunResult::kStopped;
@@ -311,7 +311,7 @@ absl::StatusOr<RunResult> RunLoop::EndFinished() {
       result = RunResult::kNotChecked;
     }
   }
-  HS_RETURN_IF_ERROR(journal_->Finish(record_.id));
+  if (!options_.verify_only) HS_RETURN_IF_ERROR(journal_->Finish(record_.id));
   state_->SetPhase(v1::MigrationPhase::PHASE_DONE, "done");
   state_->Finish(true);
   state_->WaitUntilTold(absl::Seconds(5));
@@ -320,8 +320,12 @@ absl::StatusOr<RunResult> RunLoop::EndFinished() {
 }
 
 absl::StatusOr<RunResult> RunLoop::EndWithFailures() {
+  // Failed tables speak for themselves; a step of no table has only this line.
+  for (const v1::TaskInfo& task : state_->ListTasks("", TaskState::STATE_FAILED, 0, 100)) {
+    if (task.table().empty()) state_->SetError(absl::StrCat(task.description(), ": ", task.error()));
+  }
   state_->SetPhase(v1::MigrationPhase::PHASE_FAILED, "ended with failed tables; the same command tries them again");
-  state_->Finish(false);
+  state_->Finish(snapshot_released_);
   state_->WaitUntilTold(absl::Seconds(5));
   journal_->GiveUpLead().IgnoreError();
   return options_.verify_only ? RunResult::kNotChecked : RunResult::kTablesFailed;

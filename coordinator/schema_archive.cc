@@ -149,7 +149,9 @@ absl::StatusOr<std::vector<SchemaEntry>> ParseRestoreScript(const std::string& s
     // What stands before the first entry are settings that every session here has anyway. psql's own commands
     // (\restrict, since the August 2025 releases) and comment lines between entries are no SQL.
     if (entries.empty() || absl::StartsWith(line, "\\restrict ") || absl::StartsWith(line, "\\unrestrict ")) continue;
-    if (line == "--" || absl::StartsWith(line, "-- Completed on ")) continue;
+    if (line == "--" || absl::StartsWith(line, "-- Completed on ") || line == "-- PostgreSQL database dump complete") {
+      continue;
+    }
     absl::StrAppend(&entries.back().sql, line, "\n");
   }
   for (SchemaEntry& entry : entries) entry.sql = std::string(absl::StripAsciiWhitespace(entry.sql));

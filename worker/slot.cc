@@ -86,10 +86,10 @@ absl::Status Slot::RunCopy(const v1::CopyWork& work, const TaskContext& task) {
 
 void Slot::Report(const TaskBoard::Entry& entry, const absl::Status& status) {
   if (status.ok()) {
-    LogInfo("task done", {HS_TASK_FIELDS(entry),
-                          {"table", entry.lease.table()},
-                          {"rows", entry.progress.rows.load()},
-                          {"bytes", entry.progress.bytes.load()}});
+    LogDebug("task done", {HS_TASK_FIELDS(entry),
+                           {"table", entry.lease.table()},
+                           {"rows", entry.progress.rows.load()},
+                           {"bytes", entry.progress.bytes.load()}});
   } else {
     LogWarning("task failed", {HS_TASK_FIELDS(entry),
                                {"table", entry.lease.table()},
