@@ -94,7 +94,7 @@ test('foreign_keys_priority: unchecked is the default, and lets a dangling row t
 });
 
 for (const [priority, validated] of [['immediate', 't'], ['deferred', 't'], ['unchecked', 'f'], ['disabled', '']]) {
-  test(`foreign_keys_priority: ${priority}`, priority === 'unchecked' ? lastIsChecked : {}, async () => {
+  test(`foreign_keys_priority: ${priority}`, async () => {
     const { to, stdout } = await clone(`foreign_keys_priority: ${priority}\n`);
     assert.equal(foreignKey(to), validated);
     assert.equal(stdout.includes('purchase_customer_fkey'), priority === 'disabled', stdout);
