@@ -218,8 +218,7 @@ std::string DetailLine(const MigrationInfo& migration, const ProgressState& stat
 
 std::string StatusLine(const MigrationInfo& migration, int columns, bool color) {
   const std::string status = SafeText(migration.status_line());
-  const std::string text =
-      Truncate(status.empty() ? PhaseInWords(migration.phase()) : absl::string_view(status), columns);
+  std::string text = Truncate(status.empty() ? PhaseInWords(migration.phase()) : absl::string_view(status), columns);
   if (!color) return text;
   const bool waits = absl::StartsWith(status, "wait") || absl::StartsWith(status, "stopping");
   return Colored(text, waits ? Color::kYellow : Color::kDim);

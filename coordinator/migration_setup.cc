@@ -56,7 +56,7 @@ MigrationSetup::MigrationSetup(const CoordinatorOptions& options, const std::str
 
 absl::Status MigrationSetup::Run() {
   state_->SetPhase(v1::MigrationPhase::PHASE_CHECK, "checks source and target");
-  const absl::Status target = OpenTarget();
+  absl::Status target = OpenTarget();
   if (options_.verify_only) {
     HS_RETURN_IF_ERROR(target);
     return PrepareVerification();
@@ -196,7 +196,7 @@ absl::Status MigrationSetup::TakeLead() {
   const absl::Time deadline = absl::Now() + 2 * options_.leader_lease + absl::Seconds(2);
   bool said = false;
   while (true) {
-    const absl::Status taken = journal_->TakeLead(HolderName(), address_, options_.leader_lease);
+    absl::Status taken = journal_->TakeLead(HolderName(), address_, options_.leader_lease);
     if (taken.ok()) break;
     if (taken.code() != absl::StatusCode::kUnavailable || absl::Now() > deadline || state_->stop_requested())
       return taken;
@@ -235,7 +235,7 @@ absl::Status MigrationSetup::RecoverSnapshot() {
     HS_RETURN_IF_ERROR(journal_->RenewLead());
     state_->TakeReports(absl::Milliseconds(200));
   }
-  const absl::Status decided = GoOnWithoutSnapshot();
+  absl::Status decided = GoOnWithoutSnapshot();
   if (!decided.ok()) journal_->GiveUpLead().IgnoreError();
   return decided;
 }

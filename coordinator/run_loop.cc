@@ -276,7 +276,7 @@ absl::Status RunLoop::RecoverFrom(const absl::Status& error) {
   }
   if (absl::Now() - trouble_since_ > kPatience || state_->stop_at_once()) return error;
   absl::SleepFor(absl::Milliseconds(500));
-  const absl::Status loaded = LoadFromJournal(record_.id, journal_, state_);
+  absl::Status loaded = LoadFromJournal(record_.id, journal_, state_);
   if (loaded.code() == absl::StatusCode::kDataLoss) return loaded;
   return absl::OkStatus();
 }

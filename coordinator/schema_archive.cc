@@ -39,9 +39,9 @@ absl::StatusOr<std::string> RunTool(SubprocessOptions options) {
 
 // "-- TOC entry 3345 (class 1259 OID 16412)"
 std::optional<SchemaEntry> ParseEntryLine(const std::string& line) {
-  static const std::regex pattern(R"(^-- TOC entry (\d+) \(class (\d+) OID (\d+)\)$)");
+  static const std::regex kPattern(R"(^-- TOC entry (\d+) \(class (\d+) OID (\d+)\)$)");
   std::smatch match;
-  if (!std::regex_match(line, match, pattern)) return std::nullopt;
+  if (!std::regex_match(line, match, kPattern)) return std::nullopt;
   SchemaEntry entry;
   if (!absl::SimpleAtoi(match[1].str(), &entry.dump_id) || !absl::SimpleAtoi(match[2].str(), &entry.catalog_class) ||
       !absl::SimpleAtoi(match[3].str(), &entry.catalog_oid)) {
@@ -72,10 +72,10 @@ absl::StatusOr<int> PgDumpMajorVersion() {
   SubprocessOptions options;
   options.arguments = {"pg_dump", "--version"};
   HS_ASSIGN_OR_RETURN(const std::string output, RunTool(std::move(options)));
-  static const std::regex pattern(R"((\d+)(\.\d+|beta\d+|rc\d+|devel))");
+  static const std::regex kPattern(R"((\d+)(\.\d+|beta\d+|rc\d+|devel))");
   std::smatch match;
   int version = 0;
-  if (!std::regex_search(output, match, pattern) || !absl::SimpleAtoi(match[1].str(), &version)) {
+  if (!std::regex_search(output, match, kPattern) || !absl::SimpleAtoi(match[1].str(), &version)) {
     return absl::InternalError(absl::StrCat("pg_dump --version said '", FirstLine(output), "'"));
   }
   return version;
@@ -140,8 +140,7 @@ absl::StatusOr<std::vector<SchemaEntry>> ParseRestoreScript(const std::string& s
         if (!ParseNameLine(line, &*pending)) {
           return absl::InternalError(absl::StrCat("pg_restore's entry can't be read: ", line));
         }
-        entries.push_back(*std::move(pending));
-        pending.reset();
+        entries.push_back(*std::exchange(pending, std::nullopt));
         ++i;  // The "--" that ends the header.
       }
       continue;

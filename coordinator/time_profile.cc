@@ -65,7 +65,7 @@ std::string InternalSql(TimeType type) {
 
 // The value of the column's type at the end of `chunk`, whose start is internal. In UTC, where every day has 24 hours.
 std::string ChunkEndSql(TimeType type, int64_t chunk_interval) {
-  const std::string end = absl::StrCat("(chunk.start + ", chunk_interval, ")");
+  std::string end = absl::StrCat("(chunk.start + ", chunk_interval, ")");
   switch (type) {
     case TimeType::kInteger:
       return end;

@@ -90,7 +90,7 @@ absl::Status RunCopyTask(const v1::CopyWork& work, const v1::Snapshot& snapshot,
   task.ring->Reset();
   SourceRead read(work, task, source);
   std::thread reader([&read] { read.Run(); });
-  const absl::Status status = WriteAndCommit(work, task, target, read);
+  absl::Status status = WriteAndCommit(work, task, target, read);
   if (!status.ok()) read.Stop();
   reader.join();
   if (read.largest_message_bytes() >= kKeepConnectionBelowBytes) task.connections->CloseSource();

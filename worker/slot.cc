@@ -78,7 +78,7 @@ absl::Status Slot::RunCopy(const v1::CopyWork& work, const TaskContext& task) {
   if (!snapshot.has_value()) {
     return MarkRetryable(absl::FailedPreconditionError("this worker's keeper holds no snapshot of the source"));
   }
-  const absl::Status status = RunCopyTask(work, *snapshot, task);
+  absl::Status status = RunCopyTask(work, *snapshot, task);
   // Perhaps the source has restarted, and the keeper's session is gone as well.
   if (!status.ok()) keeper_->CheckNow();
   return status;

@@ -44,8 +44,8 @@ TaskBoard::EntryPtr TaskBoard::Take(SlotConnections* connections) {
     waiting_.pop_front();
     running_[{entry->lease.id(), entry->lease.attempt()}] = entry;
   }
-  MutexLock lock(&entry->connections_mutex);
-  entry->connections = connections;
+  MutexLock lock(&entry->connections_mutex_);
+  entry->connections_ = connections;
   return entry;
 }
 
@@ -55,8 +55,8 @@ void TaskBoard::Ended(const EntryPtr& entry) {
     running_.erase({entry->lease.id(), entry->lease.attempt()});
   }
   // Waits for a cancel under way: it must not hit the slot's next task.
-  MutexLock lock(&entry->connections_mutex);
-  entry->connections = nullptr;
+  MutexLock lock(&entry->connections_mutex_);
+  entry->connections_ = nullptr;
 }
 
 void TaskBoard::Forget(const EntryPtr& entry) {
@@ -138,8 +138,8 @@ void TaskBoard::CancelLoop() {
       if (destroyed_) return;
     }
     for (const EntryPtr& entry : entries) {
-      MutexLock lock(&entry->connections_mutex);
-      if (entry->connections != nullptr) entry->connections->Cancel();
+      MutexLock lock(&entry->connections_mutex_);
+      if (entry->connections_ != nullptr) entry->connections_->Cancel();
     }
     MutexLock lock(&mutex_);
     if (!destroyed_) changed_.WaitFor(&mutex_, kCancelInterval);

@@ -32,8 +32,8 @@ class TaskBoard {
 
    private:
     friend class TaskBoard;
-    Mutex connections_mutex;
-    SlotConnections* connections ABSL_GUARDED_BY(connections_mutex) = nullptr;  // Set while it runs.
+    Mutex connections_mutex_;
+    SlotConnections* connections_ ABSL_GUARDED_BY(connections_mutex_) = nullptr;  // Set while it runs.
   };
   using EntryPtr = std::shared_ptr<Entry>;
 

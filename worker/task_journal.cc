@@ -102,7 +102,7 @@ absl::Status FinishTask(const TaskContext& task, CopyConnection* target, const T
     (void)target->Execute("ROLLBACK");
     return StaleError(task);
   }
-  const absl::Status committed = target->Execute("COMMIT").status();
+  absl::Status committed = target->Execute("COMMIT").status();
   if (committed.ok()) return committed;
   if (target->broken() || absl::IsUnavailable(committed)) return ResolveInDoubt(task, committed);
   return WithContext(committed, "target");
