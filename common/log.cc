@@ -53,8 +53,8 @@ struct Logger {
 
 // Never destroyed: threads may log while the program ends.
 Logger& GetLogger() {
-  static Logger* const logger = new Logger;
-  return *logger;
+  static Logger* const kLogger = new Logger;
+  return *kLogger;
 }
 
 spdlog::level::level_enum SpdlogLevel(LogLevel level) {
