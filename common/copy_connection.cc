@@ -177,6 +177,7 @@ CopyReader::CopyReader(CopyReader&& other) noexcept
 CopyReader::~CopyReader() {
   PQfreemem(row_);
   if (connection_ == nullptr) return;
+  EndWaitForCopyData(connection_->raw());
   connection_->Cancel();
   Drain(connection_->raw()).IgnoreError();
 }
@@ -187,13 +188,31 @@ absl::Status CopyReader::Fail(absl::Status status) {
   return result_;
 }
 
+// As PQgetCopyData, which it calls; blocks.
+int CopyReader::ReceiveRow(PGconn* connection) {
+  const bool encrypted = PQsslInUse(connection) || PQgssEncInUse(connection);
+  while (true) {
+    const int length = PQgetCopyData(connection, &row_, encrypted ? 0 : 1);
+    if (length > 0) {
+      received_bytes_ += length;
+      return length;
+    }
+    if (length < 0) {
+      EndWaitForCopyData(connection);
+      return length;
+    }
+    // Without blocking, libpq never says that the connection has failed.
+    if (!WaitForCopyData(connection, received_bytes_).ok()) return PQgetCopyData(connection, &row_, 0);
+  }
+}
+
 absl::StatusOr<std::optional<absl::string_view>> CopyReader::Next() {
   PQfreemem(std::exchange(row_, nullptr));
   if (!result_.ok()) return result_;
   if (connection_ == nullptr) return std::optional<absl::string_view>();
   PGconn* const connection = connection_->raw();
-  const int length = PQgetCopyData(connection, &row_, 0);
-  if (length >= 0) return absl::string_view(row_, static_cast<size_t>(length));
+  const int length = ReceiveRow(connection);
+  if (length > 0) return absl::string_view(row_, static_cast<size_t>(length));
   if (length == -2) {
     const absl::Status status = LibpqError(connection);
     Drain(connection).IgnoreError();

@@ -68,10 +68,12 @@ class CopyReader {
   absl::StatusOr<std::optional<absl::string_view>> Next();
 
  private:
+  int ReceiveRow(PGconn* connection);
   explicit CopyReader(CopyConnection* connection) : connection_(connection) {}
   absl::Status Fail(absl::Status status);
 
   CopyConnection* connection_;  // Null when the COPY is over, or the reader was moved from.
+  int64_t received_bytes_ = 0;
   char* row_ = nullptr;
   absl::Status result_;
 };

@@ -3,6 +3,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include <array>
@@ -18,6 +19,11 @@ namespace {
 
 constexpr int kPollMilliseconds = 1000;
 constexpr uint32_t kSilenceMilliseconds = 30'000;
+
+// A COPY is long after this many bytes; then reading waits for that many, or the time.
+constexpr int64_t kLongCopyBytes = 1 << 20;
+constexpr int kBatchBytes = 256 << 10;
+constexpr int kBatchMilliseconds = 5;
 
 // Whether segments or probes go unanswered for too long. A peer without room for data still answers probes.
 bool PeerIsSilent(PGconn* connection) {
@@ -38,6 +44,15 @@ absl::Status Wait(PGconn* connection, short events, short* ready) {
     shutdown(PQsocket(connection), SHUT_RDWR);  // So that libpq learns of it.
     return absl::UnavailableError("the server's machine has not answered for 30 s");
   }
+}
+
+int Pending(PGconn* connection) {
+  int bytes = 0;
+  return ioctl(PQsocket(connection), FIONREAD, &bytes) == 0 ? bytes : 0;
+}
+
+void SetLowWater(PGconn* connection, int bytes) {
+  setsockopt(PQsocket(connection), SOL_SOCKET, SO_RCVLOWAT, &bytes, sizeof(bytes));
 }
 
 absl::Status Broken(PGconn* connection) { return PgErrorStatus(PQerrorMessage(connection), ""); }
@@ -103,5 +118,31 @@ absl::Status WaitForResult(PGconn* connection) {
   }
   return absl::OkStatus();
 }
+
+absl::Status WaitForCopyData(PGconn* connection, int64_t received_bytes) {
+  short ready = 0;
+  if (received_bytes >= kLongCopyBytes) {
+    SetLowWater(connection, kBatchBytes);
+    pollfd entry{PQsocket(connection), POLLIN, 0};
+    poll(&entry, 1, kBatchMilliseconds);
+  }
+  if (received_bytes < kLongCopyBytes || Pending(connection) == 0) {
+    SetLowWater(connection, 1);
+    absl::Status waited = Wait(connection, POLLIN, &ready);
+    if (!waited.ok()) return waited;
+  }
+  // libpq's buffer doubles when it is asked to read more than fits, and stays so large: from then on it takes a batch
+  // in one go.
+  for (int taken = 0; taken < kBatchBytes;) {
+    const int before = Pending(connection);
+    if (PQconsumeInput(connection) == 0) return Broken(connection);
+    const int left = Pending(connection);
+    if (left == 0 || before <= left) break;
+    taken += before - left;
+  }
+  return absl::OkStatus();
+}
+
+void EndWaitForCopyData(PGconn* connection) { SetLowWater(connection, 1); }
 
 }  // namespace hypershift

@@ -11,6 +11,8 @@
 
 #include <libpq-fe.h>
 
+#include <cstdint>
+
 #include "absl/status/status.h"
 
 namespace hypershift {
@@ -29,6 +31,14 @@ absl::Status FlushOutput(PGconn* connection, bool ending);
 
 // Waits until a result can be read without blocking. kUnavailable as above.
 absl::Status WaitForResult(PGconn* connection);
+
+// For a COPY TO STDOUT: waits for input and takes it in, a quarter of a megabyte at a time once `received_bytes` shows
+// that the COPY is long. A server sends 8 KiB at a time; waking up for each costs more than all the work on the rows.
+// In any mode of the connection. kUnavailable: it failed. Not over TLS or GSS, where libpq has to do the waiting.
+absl::Status WaitForCopyData(PGconn* connection, int64_t received_bytes);
+
+// Ends what WaitForCopyData has changed about the socket.
+void EndWaitForCopyData(PGconn* connection);
 
 }  // namespace hypershift
 
