@@ -15,6 +15,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "cli/keeper_process.h"
+#include "cli/migration_client.h"
 #include "cli/progress_display.h"
 #include "cli/summary.h"
 #include "common/log.h"
@@ -43,8 +44,7 @@ void PrintErrors(const absl::Status& status) {
 class Watcher {
  public:
   Watcher(const std::string& address, ProgressDisplay* display)
-      : stub_(v1::MigrationService::NewStub(grpc::CreateChannel(address, grpc::InsecureChannelCredentials()))),
-        display_(display) {}
+      : stub_(ConnectToCoordinator(address)), display_(display) {}
 
   void Start() {
     thread_ = std::thread([this] {
@@ -66,7 +66,7 @@ class Watcher {
     v1::WatchResponse last;
     const auto ask = [](auto call) {
       grpc::ClientContext context;
-      context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(10));
+      SetTimeout(&context, kMigrationCallTimeout);
       call(&context);
     };
     v1::GetMigrationResponse migration;

@@ -5,7 +5,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
@@ -17,6 +16,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "cli/format.h"
+#include "cli/migration_client.h"
 #include "cli/progress_display.h"
 #include "cli/summary.h"
 #include "common/grpc_status.h"
@@ -34,13 +34,11 @@ using v1::WorkerInfo;
 constexpr int kExitDone = 0;
 constexpr int kExitNoCoordinator = 2;
 constexpr size_t kMaxTables = 50;
-constexpr absl::Duration kCallTimeout = absl::Seconds(10);
 // A stream that lasts longer is opened anew.
 constexpr absl::Duration kStreamTimeout = absl::Minutes(10);
 // For so long a coordinator that was there may be away: another one takes the lead meanwhile.
 constexpr absl::Duration kPatience = absl::Seconds(30);
 constexpr absl::Duration kRetryDelay = absl::Milliseconds(500);
-constexpr int kMaxReceivedBytes = 64 << 20;
 
 // --- What is shown -------------------------------------------------------------------------------------------------
 
@@ -188,29 +186,12 @@ std::vector<std::string> Errors(const v1::WatchResponse& status) {
 
 // --- How it is asked -----------------------------------------------------------------------------------------------
 
-std::unique_ptr<v1::MigrationService::Stub> MakeStub(const std::string& address) {
-  grpc::ChannelArguments arguments;
-  arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 200);
-  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 2000);
-  // Ends a stream whose other side has silently gone.
-  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, 20000);
-  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 10000);
-  arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
-  arguments.SetMaxReceiveMessageSize(kMaxReceivedBytes);
-  return v1::MigrationService::NewStub(
-      grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments));
-}
-
-void SetTimeout(grpc::ClientContext* context, absl::Duration timeout) {
-  context->set_deadline(std::chrono::system_clock::now() + absl::ToChronoMilliseconds(timeout));
-}
-
 template <typename Request, typename Response>
 absl::Status Ask(v1::MigrationService::Stub* stub,
                  grpc::Status (v1::MigrationService::Stub::*method)(grpc::ClientContext*, const Request&, Response*),
                  Response* response) {
   grpc::ClientContext context;
-  SetTimeout(&context, kCallTimeout);
+  SetTimeout(&context, kMigrationCallTimeout);
   return FromGrpcStatus((stub->*method)(&context, Request(), response));
 }
 
@@ -227,33 +208,9 @@ absl::Status AskAll(v1::MigrationService::Stub* stub, v1::WatchResponse* status)
   return absl::OkStatus();
 }
 
-// gRPC's own words, without the part that says nothing.
-absl::string_view Reason(const absl::Status& error) {
-  absl::string_view message(error.message().data(), error.message().size());
-  constexpr absl::string_view kLast = "last error: UNKNOWN: ";
-  const size_t last = message.rfind(kLast);
-  return last == absl::string_view::npos ? message : message.substr(last + kLast.size());
-}
-
-std::string WhatFailed(const StatusOptions& options, const absl::Status& error) {
-  const std::string address = SafeText(options.coordinator);
-  const std::string message = SafeText(Reason(error));
-  switch (error.code()) {
-    case absl::StatusCode::kUnavailable:
-      return absl::StrCat("no coordinator is ready at ", address, " (", message,
-                          "): check the address, and that the migration runs; it takes some seconds to start");
-    case absl::StatusCode::kDeadlineExceeded:
-      return absl::StrCat("the coordinator at ", address, " does not answer within ", HumanDuration(kCallTimeout),
-                          ": check the network between, and the coordinator's log");
-    case absl::StatusCode::kUnimplemented:
-      return absl::StrCat("what answers at ", address, " is no coordinator of this version: check the address");
-    default:
-      return absl::StrCat("the coordinator at ", address, " answers: ", message);
-  }
-}
-
 int Refuse(const StatusOptions& options, const absl::Status& error) {
-  std::fprintf(stderr, "hypershift: %s\n", WhatFailed(options, error).c_str());
+  std::fprintf(stderr, "hypershift: %s\n",
+               std::string(DescribeCallError(options.coordinator, error).message()).c_str());
   return kExitNoCoordinator;
 }
 
@@ -334,7 +291,7 @@ StreamResult ReadStream(v1::MigrationService::Stub* stub, WatchOutput* output, v
 }
 
 int Watch(const StatusOptions& options) {
-  const auto stub = MakeStub(options.coordinator);
+  const auto stub = ConnectToCoordinator(options.coordinator);
   WatchOutput output(options);
   v1::WatchResponse last;
   bool seen = false;
@@ -371,7 +328,7 @@ std::string FormatStatus(const v1::WatchResponse& status, int columns, bool colo
 
 int RunStatusCommand(const StatusOptions& options) {
   if (options.watch) return Watch(options);
-  const auto stub = MakeStub(options.coordinator);
+  const auto stub = ConnectToCoordinator(options.coordinator);
   v1::WatchResponse status;
   const absl::Status answered = AskAll(stub.get(), &status);
   if (!answered.ok()) return Refuse(options, answered);

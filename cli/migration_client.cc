@@ -1,0 +1,65 @@
+#include "cli/migration_client.h"
+
+#include <grpcpp/grpcpp.h>
+
+#include <chrono>
+
+#include "absl/strings/str_cat.h"
+#include "cli/format.h"
+
+namespace hypershift {
+namespace {
+
+// A thousand tables and their messages are larger than gRPC's own limit.
+constexpr int kMaxReceivedBytes = 64 << 20;
+
+// gRPC's own words, without the part that says nothing.
+absl::string_view Reason(const absl::Status& error) {
+  absl::string_view message(error.message().data(), error.message().size());
+  constexpr absl::string_view kLast = "last error: UNKNOWN: ";
+  const size_t last = message.rfind(kLast);
+  return last == absl::string_view::npos ? message : message.substr(last + kLast.size());
+}
+
+std::string Describe(const std::string& address, const absl::Status& error) {
+  const std::string message = SafeText(Reason(error));
+  switch (error.code()) {
+    case absl::StatusCode::kUnavailable:
+      return absl::StrCat("no coordinator is ready at ", address, " (", message,
+                          "): check the address, and that the migration runs; it takes some seconds to start");
+    case absl::StatusCode::kDeadlineExceeded:
+      return absl::StrCat("the coordinator at ", address, " does not answer within ",
+                          HumanDuration(kMigrationCallTimeout),
+                          ": check the network between, and the coordinator's log");
+    case absl::StatusCode::kUnimplemented:
+      return absl::StrCat("what answers at ", address, " is no coordinator of this version: check the address");
+    default:
+      return absl::StrCat("the coordinator at ", address, " answers: ", message);
+  }
+}
+
+}  // namespace
+
+std::unique_ptr<v1::MigrationService::Stub> ConnectToCoordinator(const std::string& address) {
+  grpc::ChannelArguments arguments;
+  arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 200);
+  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 2000);
+  // Ends a stream whose other side has silently gone.
+  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, 20000);
+  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 10000);
+  // http_proxy is for the world outside.
+  arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
+  arguments.SetMaxReceiveMessageSize(kMaxReceivedBytes);
+  return v1::MigrationService::NewStub(
+      grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments));
+}
+
+void SetTimeout(grpc::ClientContext* context, absl::Duration timeout) {
+  context->set_deadline(std::chrono::system_clock::now() + absl::ToChronoMilliseconds(timeout));
+}
+
+absl::Status DescribeCallError(const std::string& address, const absl::Status& error) {
+  return absl::Status(error.code(), Describe(SafeText(address), error));
+}
+
+}  // namespace hypershift
