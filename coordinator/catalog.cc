@@ -29,6 +29,8 @@ absl::Status ReadServer(PgSession* session, Catalog* catalog) {
   catalog->in_recovery = Flag(row[4]);
   catalog->encoding = Text(row[5]);
   catalog->source_now_microseconds = Number<int64_t>(row[6]);
+  catalog->hot_standby_feedback = Flag(row[7]);
+  catalog->waits_for_queries = Flag(row[8]);
   return absl::OkStatus();
 }
 
@@ -197,9 +199,7 @@ absl::Status ReadOthers(PgSession* session, Catalog* catalog) {
     for (const auto& row : hypertables) catalog->hypertables.push_back({Text(row[0]), Text(row[1])});
   }
   HS_ASSIGN_OR_RETURN(const pqxx::result left_out, session->Query(kLeftOutSql));
-  for (const auto& row : left_out) {
-    (Text(row[0]) == "publication" ? catalog->publications : catalog->event_triggers).push_back(Text(row[1]));
-  }
+  for (const auto& row : left_out) catalog->left_out.push_back(Text(row[0]));
   return absl::OkStatus();
 }
 

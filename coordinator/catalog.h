@@ -112,6 +112,9 @@ struct Catalog {
   int64_t timeline = 0;
   Oid database_oid = 0;
   bool in_recovery = false;
+  // A stand-by's settings: without the one or the other, replay cancels the sessions that hold a snapshot.
+  bool hot_standby_feedback = false;
+  bool waits_for_queries = false;
   std::string encoding;
   int64_t source_now_microseconds = 0;  // now() under the snapshot, since the Unix epoch.
 
@@ -125,8 +128,8 @@ struct Catalog {
   std::map<Oid, std::set<Oid>> view_dependencies;  // View or materialised view -> relations it reads.
   std::map<std::string, std::string> extensions;   // Name -> schema.
   std::vector<QualifiedName> hypertables;          // The source's own, if it has TimescaleDB.
-  std::vector<std::string> publications;
-  std::vector<std::string> event_triggers;
+  // What no migration takes along, in words: "publication p", "3 large objects", ….
+  std::vector<std::string> left_out;
 
   const Table* FindTable(const QualifiedName& name) const;
   std::vector<const Index*> IndexesOf(Oid table) const;

@@ -11,7 +11,9 @@ SELECT current_setting('server_version_num')::int,
        (SELECT oid FROM pg_database WHERE datname = current_database()),
        pg_is_in_recovery(),
        (SELECT pg_encoding_to_char(encoding) FROM pg_database WHERE datname = current_database()),
-       round(extract(epoch FROM now())::numeric * 1000000)::bigint
+       round(extract(epoch FROM now())::numeric * 1000000)::bigint,
+       current_setting('hot_standby_feedback')::bool,
+       current_setting('max_standby_streaming_delay') = '-1' AND current_setting('max_standby_archive_delay') = '-1'
 )sql";
 
 // Relations that hold or show data, outside system schemas and extensions.
@@ -146,11 +148,22 @@ SELECT hypertable_schema, hypertable_name FROM timescaledb_information.hypertabl
 )sql";
 
 inline constexpr char kLeftOutSql[] = R"sql(
-SELECT 'publication', pubname FROM pg_publication
+SELECT 'publication ' || pubname FROM pg_publication
 UNION ALL
-SELECT 'event trigger', evtname FROM pg_event_trigger e
+SELECT 'subscription ' || subname FROM pg_subscription
+ WHERE subdbid = (SELECT oid FROM pg_database WHERE datname = current_database())
+UNION ALL
+SELECT 'event trigger ' || evtname FROM pg_event_trigger e
  WHERE NOT EXISTS (SELECT 1 FROM pg_depend d
                     WHERE d.classid = 'pg_event_trigger'::regclass AND d.objid = e.oid AND d.deptype = 'e')
+UNION ALL
+SELECT 'large objects: ' || count(*) || ' of them, copy them by hand' FROM pg_largeobject_metadata HAVING count(*) > 0
+UNION ALL
+SELECT format('rows of %s, which belong to extension %s: the target has its own',
+              string_agg(t::regclass::text, ', ' ORDER BY t::regclass::text), e.extname)
+  FROM pg_extension e, unnest(e.extconfig) AS t
+ WHERE e.extname <> 'timescaledb'
+ GROUP BY e.extname
 )sql";
 
 }  // namespace hypershift

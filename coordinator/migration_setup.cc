@@ -16,6 +16,7 @@
 #include "common/status_macros.h"
 #include "common/version.h"
 #include "coordinator/finishing_planner.h"
+#include "coordinator/pooler_probe.h"
 #include "coordinator/preflight.h"
 #include "coordinator/schema_archive.h"
 
@@ -87,6 +88,7 @@ absl::Status MigrationSetup::CreateTargetDatabase() {
 }
 
 absl::Status MigrationSetup::Begin() {
+  HS_RETURN_IF_ERROR(RefuseTransactionPooler(options_.source, ServerRole::kSource));
   HS_ASSIGN_OR_RETURN(holder_, SnapshotHolder::Take(options_.source));
   HS_RETURN_IF_ERROR(Inspect());
   if (!OpenTarget().ok()) HS_RETURN_IF_ERROR(CreateTargetDatabase());
@@ -126,6 +128,7 @@ absl::Status MigrationSetup::Inspect() {
 }
 
 absl::Status MigrationSetup::Check() {
+  HS_RETURN_IF_ERROR(RefuseTransactionPooler(options_.target, ServerRole::kTarget));
   SessionOptions session_options;
   session_options.role = ServerRole::kTarget;
   session_options.lock_timeout = absl::Seconds(30);
@@ -369,11 +372,10 @@ absl::Status MigrationSetup::ReadSchemaParts() {
     HS_RETURN_IF_ERROR(journal_->StoreArchive(record_.id, *archive));
   }
   HS_ASSIGN_OR_RETURN(const std::vector<SchemaEntry> pre_data, ReadSchemaEntries(*archive, SchemaSection::kPreData));
-  SelectedEntries pre = SelectEntries(pre_data, options_.config, catalog_, selection_, {});
   HS_ASSIGN_OR_RETURN(const std::vector<SchemaEntry> post_data, ReadSchemaEntries(*archive, SchemaSection::kPostData));
-  SelectedEntries post = SelectEntries(post_data, options_.config, catalog_, selection_, pre.dropped);
-  pre_data_ = std::move(pre.entries);
-  post_data_ = std::move(post.entries);
+  SelectedEntries selected = SelectEntries(pre_data, post_data, options_.config, catalog_, selection_);
+  pre_data_ = std::move(selected.pre_data);
+  post_data_ = std::move(selected.post_data);
   for (const SchemaEntry& entry : pre_data_) {
     if (entry.catalog_class == kPgClassClass) restored_relations_.insert(entry.catalog_oid);
   }
@@ -381,13 +383,8 @@ absl::Status MigrationSetup::ReadSchemaParts() {
   for (const SchemaEntry& entry : post_data_) {
     if (entry.type == "MATERIALIZED VIEW") restored_relations_.insert(entry.catalog_oid);
   }
-  record_.left_out.clear();
-  for (std::vector<std::string>* more : {&pre.left_out, &post.left_out}) {
-    record_.left_out.insert(record_.left_out.end(), more->begin(), more->end());
-  }
-  for (const std::string& name : catalog_.publications) record_.left_out.push_back(absl::StrCat("publication ", name));
-  for (const std::string& name : catalog_.event_triggers)
-    record_.left_out.push_back(absl::StrCat("event trigger ", name));
+  record_.left_out = std::move(selected.left_out);
+  record_.left_out.insert(record_.left_out.end(), catalog_.left_out.begin(), catalog_.left_out.end());
   return absl::OkStatus();
 }
 
@@ -440,6 +437,8 @@ absl::Status MigrationSetup::ReadForPlan() {
     profile.chunk_starts.clear();
     if (hypertable.time_index != nullptr) {
       HS_RETURN_IF_ERROR(ReadTimeChunks(holder_->session(), hypertable, &profile));
+    } else if (hypertable.time_type == TimeType::kInteger && hypertable.compress_after.has_value()) {
+      HS_RETURN_IF_ERROR(ReadTimeMaximum(holder_->session(), hypertable, &profile));
     }
     if (hypertable.config->compress.has_value()) {
       HS_ASSIGN_OR_RETURN(compression_[hypertable.table->oid],

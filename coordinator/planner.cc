@@ -310,7 +310,8 @@ class LoadPlanner {
     work->set_hypertable_schema(hypertable.table->name.schema);
     work->set_hypertable_name(hypertable.table->name.name);
     work->set_all_chunks(true);
-    work->set_ends_until(CompressionCutoff(hypertable, TimeProfile(), in_.source_now_microseconds));
+    work->set_ends_until(
+        CompressionCutoff(hypertable, in_.profiles.at(hypertable.table->oid), in_.source_now_microseconds));
     compress.task.gates = {copied};
     compress.task.barrier = LoadBarrier(id);
     compress.task.sequence = (sequence + 1) * kSequenceStep;

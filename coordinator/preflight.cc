@@ -54,6 +54,12 @@ class Preflight {
       Fail("source: ", in_.catalog.hypertables.front().Display(), " is a hypertable already (",
            in_.catalog.hypertables.size(), " in all): a source with hypertables is not supported yet");
     }
+    if (in_.catalog.in_recovery && !in_.catalog.hot_standby_feedback && !in_.catalog.waits_for_queries) {
+      Fail(
+          "source: the server is a stand-by that ends long transactions when they hinder replay, and with them the "
+          "snapshot: set hot_standby_feedback = on, or max_standby_streaming_delay and max_standby_archive_delay = -1 "
+          "there, or use the primary");
+    }
     if (in_.target.in_recovery) Fail("target: the server is a stand-by and takes no writes: connect to the primary");
     if (!in_.target.may_create) {
       Fail("target: the role may not create schemas there: GRANT CREATE ON DATABASE … TO it, or connect as the owner");

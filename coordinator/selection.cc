@@ -1,6 +1,7 @@
 #include "coordinator/selection.h"
 
 #include <algorithm>
+#include <map>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -28,6 +29,14 @@ bool Contains(const std::vector<std::string>& values, const std::string& value) 
 bool IsRelation(const std::string& type) {
   return type == "TABLE" || type == "FOREIGN TABLE" || type == "VIEW" || type == "MATERIALIZED VIEW" ||
          type == "SEQUENCE";
+}
+
+bool BelongsToTable(const std::string& type) {
+  static const std::set<std::string> kTypes = {"DEFAULT",      "SEQUENCE OWNED BY", "TABLE ATTACH",  "INDEX",
+                                               "INDEX ATTACH", "CONSTRAINT",        "FK CONSTRAINT", "CHECK CONSTRAINT",
+                                               "POLICY",       "ROW SECURITY",      "STATISTICS",    "TRIGGER",
+                                               "RULE"};
+  return kTypes.count(type) > 0;
 }
 
 // Never restored, whatever the filters: what the target has of its own, or what a role that may restore the rest often
@@ -77,10 +86,7 @@ class EntryFilter {
       return std::any_of(selection_.tables.begin(), selection_.tables.end(),
                          [&](Oid oid) { return catalog_.tables.at(oid).name.schema == entry.name; });
     }
-    static const std::set<std::string> kBelongsToTable = {
-        "DEFAULT",       "SEQUENCE OWNED BY", "TABLE ATTACH", "INDEX",  "INDEX ATTACH", "CONSTRAINT",
-        "FK CONSTRAINT", "CHECK CONSTRAINT",  "COMMENT",      "POLICY", "ROW SECURITY", "STATISTICS"};
-    return kBelongsToTable.count(entry.type) > 0;
+    return BelongsToTable(entry.type) || entry.type == "COMMENT";
   }
 
   const Config& config_;
@@ -89,8 +95,102 @@ class EntryFilter {
 };
 
 std::string DisplayName(const SchemaEntry& entry) {
-  return entry.schema.empty() ? entry.name : absl::StrCat(entry.schema, ".", entry.name);
+  return absl::StrCat(entry.type, " ", entry.schema.empty() ? entry.name : absl::StrCat(entry.schema, ".", entry.name));
 }
+
+// Decides on the entries of both sections, since what one needs may stand in the other.
+class EntrySelector {
+ public:
+  EntrySelector(const std::vector<SchemaEntry>& pre_data, const std::vector<SchemaEntry>& post_data,
+                const Config& config, const Catalog& catalog, const Selection& selection)
+      : catalog_(catalog), selection_(selection), pre_data_(pre_data), post_data_(post_data) {
+    const EntryFilter filter(config, catalog, selection);
+    for (const auto* section : {&pre_data, &post_data}) {
+      for (const SchemaEntry& entry : *section) {
+        if (IsAlwaysLeftOut(entry)) continue;
+        entries_[entry.dump_id] = &entry;
+        if (!filter.LeavesOut(entry)) wanted_.insert(entry.dump_id);
+      }
+    }
+  }
+
+  SelectedEntries Select() {
+    for (const int id : std::set<int>(wanted_)) AddNeeds(*entries_.at(id));
+    SelectedEntries selected;
+    Restore(pre_data_, &selected.pre_data, &selected.left_out);
+    Restore(post_data_, &selected.post_data, &selected.left_out);
+    return selected;
+  }
+
+ private:
+  void AddNeeds(const SchemaEntry& entry) {
+    // A comment on what is not migrated must not bring it along.
+    if (entry.type == "COMMENT") return;
+    for (const int id : entry.dependencies) {
+      const auto needed = entries_.find(id);
+      if (needed == entries_.end() || IsRelation(needed->second->type)) continue;
+      if (wanted_.insert(id).second) AddNeeds(*needed->second);
+    }
+  }
+
+  // The entries come in an order in which each stands after what it needs.
+  void Restore(const std::vector<SchemaEntry>& section, std::vector<SchemaEntry>* restored,
+               std::vector<std::string>* left_out) {
+    for (const SchemaEntry& entry : section) {
+      if (entries_.count(entry.dump_id) == 0) continue;
+      if (wanted_.count(entry.dump_id) == 0) {
+        dropped_.insert(entry.dump_id);
+        continue;
+      }
+      const SchemaEntry* missing = MissingNeed(entry);
+      if (missing == nullptr) {
+        restored->push_back(entry);
+        continue;
+      }
+      dropped_.insert(entry.dump_id);
+      if (IsExpected(entry)) continue;
+      left_out->push_back(
+          absl::StrCat(DisplayName(entry), ": it needs ", DisplayName(*missing), ", which is not migrated"));
+    }
+  }
+
+  // What the entry needs and does not get, a relation rather than what belongs to one; null if there is nothing.
+  const SchemaEntry* MissingNeed(const SchemaEntry& entry) const {
+    const SchemaEntry* missing = nullptr;
+    for (const int id : entry.dependencies) {
+      if (dropped_.count(id) == 0) continue;
+      const SchemaEntry* needed = entries_.at(id);
+      if (missing == nullptr || IsRelation(needed->type)) missing = needed;
+    }
+    return missing;
+  }
+
+  // What belongs to a table that the filters leave out, and comments, need no mention.
+  bool IsExpected(const SchemaEntry& entry) const {
+    if (entry.type == "COMMENT") return true;
+    if (!BelongsToTable(entry.type)) return false;
+    if (entry.catalog_class == kPgConstraintClass) {
+      const auto constraint = catalog_.constraints.find(entry.catalog_oid);
+      return constraint == catalog_.constraints.end() || selection_.tables.count(constraint->second.table) == 0;
+    }
+    if (entry.catalog_class == kPgTriggerClass) {
+      const auto trigger = catalog_.triggers.find(entry.catalog_oid);
+      return trigger == catalog_.triggers.end() || selection_.tables.count(trigger->second.table) == 0;
+    }
+    return std::none_of(entry.dependencies.begin(), entry.dependencies.end(), [this](int id) {
+      const auto needed = entries_.find(id);
+      return needed != entries_.end() && needed->second->type == "TABLE" && dropped_.count(id) == 0;
+    });
+  }
+
+  const Catalog& catalog_;
+  const Selection& selection_;
+  const std::vector<SchemaEntry>& pre_data_;
+  const std::vector<SchemaEntry>& post_data_;
+  std::map<int, const SchemaEntry*> entries_;  // By dump id, without those that are never restored.
+  std::set<int> wanted_;
+  std::set<int> dropped_;
+};
 
 }  // namespace
 
@@ -110,31 +210,9 @@ Selection SelectTables(const Config& config, const Catalog& catalog) {
   return selection;
 }
 
-SelectedEntries SelectEntries(const std::vector<SchemaEntry>& entries, const Config& config, const Catalog& catalog,
-                              const Selection& selection, const std::set<int>& dropped) {
-  SelectedEntries selected;
-  selected.dropped = dropped;
-  const EntryFilter filter(config, catalog, selection);
-  for (const SchemaEntry& entry : entries) {
-    if (IsAlwaysLeftOut(entry)) continue;
-    if (filter.LeavesOut(entry)) {
-      if (IsRelation(entry.type)) selected.dropped.insert(entry.dump_id);
-      continue;
-    }
-    const bool needs_dropped = std::any_of(entry.dependencies.begin(), entry.dependencies.end(),
-                                           [&](int id) { return selected.dropped.count(id) > 0; });
-    if (needs_dropped) {
-      selected.dropped.insert(entry.dump_id);
-      if (entry.type == "VIEW" || entry.type == "MATERIALIZED VIEW" || entry.type == "FK CONSTRAINT" ||
-          entry.type == "FUNCTION" || entry.type == "RULE" || entry.type == "TABLE") {
-        selected.left_out.push_back(
-            absl::StrCat(entry.type, " ", DisplayName(entry), ": it needs a relation that is not migrated"));
-      }
-      continue;
-    }
-    selected.entries.push_back(entry);
-  }
-  return selected;
+SelectedEntries SelectEntries(const std::vector<SchemaEntry>& pre_data, const std::vector<SchemaEntry>& post_data,
+                              const Config& config, const Catalog& catalog, const Selection& selection) {
+  return EntrySelector(pre_data, post_data, config, catalog, selection).Select();
 }
 
 }  // namespace hypershift

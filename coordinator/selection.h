@@ -24,14 +24,15 @@ struct Selection {
 Selection SelectTables(const Config& config, const Catalog& catalog);
 
 struct SelectedEntries {
-  std::vector<SchemaEntry> entries;
-  std::vector<std::string> left_out;  // "view public.v: it needs public.t, which is not migrated".
-  std::set<int> dropped;              // Dump ids, for the next section.
+  std::vector<SchemaEntry> pre_data;  // In the order given.
+  std::vector<SchemaEntry> post_data;
+  std::vector<std::string> left_out;  // "VIEW public.v: it needs TABLE public.t, which is not migrated".
 };
 
-// Of one section's entries, those to be restored. `dropped` are the dump ids that an earlier section left out.
-SelectedEntries SelectEntries(const std::vector<SchemaEntry>& entries, const Config& config, const Catalog& catalog,
-                              const Selection& selection, const std::set<int>& dropped);
+// The entries to be restored: what the filters let through, and whatever else that needs (types, functions, extensions,
+// schemas), but no relation that the filters leave out: what needs such a one is left out as well.
+SelectedEntries SelectEntries(const std::vector<SchemaEntry>& pre_data, const std::vector<SchemaEntry>& post_data,
+                              const Config& config, const Catalog& catalog, const Selection& selection);
 
 }  // namespace hypershift
 

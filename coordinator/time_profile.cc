@@ -17,6 +17,10 @@ SELECT (SELECT 1 FROM ONLY $table WHERE $time IS NULL LIMIT 1),
        (SELECT $internal FROM (SELECT $time AS t FROM ONLY $table WHERE $finite ORDER BY $time DESC LIMIT 1) f)
 )sql";
 
+constexpr char kMaximumSql[] = R"sql(
+SELECT $internal FROM (SELECT max($time) AS t FROM ONLY $table WHERE $finite) f
+)sql";
+
 // Hops from one chunk that holds rows to the next: the first row at or after a chunk's end tells where the next begins.
 constexpr char kChunksSql[] = R"sql(
 WITH RECURSIVE chunk(start) AS (
@@ -143,6 +147,12 @@ absl::StatusOr<TimeProfile> ReadTimeBounds(PgSession* session, const HypertableS
     profile.maximum = row[4].as<int64_t>();
   }
   return profile;
+}
+
+absl::Status ReadTimeMaximum(PgSession* session, const HypertableSpec& hypertable, TimeProfile* profile) {
+  HS_ASSIGN_OR_RETURN(const pqxx::result rows, session->Query(Fill(kMaximumSql, hypertable, *profile)));
+  if (!rows[0][0].is_null()) profile->maximum = rows[0][0].as<int64_t>();
+  return absl::OkStatus();
 }
 
 absl::Status ReadTimeChunks(PgSession* session, const HypertableSpec& hypertable, TimeProfile* profile) {

@@ -32,6 +32,9 @@ struct TimeProfile {
 
 // NULL, infinities, minimum and maximum. Without a time index only what statistics and constraints can tell.
 absl::StatusOr<TimeProfile> ReadTimeBounds(PgSession* session, const HypertableSpec& hypertable);
+// The highest finite value alone, for an integer time column without an index: what "old" is measured from. Reads the
+// whole table.
+absl::Status ReadTimeMaximum(PgSession* session, const HypertableSpec& hypertable, TimeProfile* profile);
 // The chunks and the histogram, into a profile that ReadTimeBounds has made. Needs a time index.
 absl::Status ReadTimeChunks(PgSession* session, const HypertableSpec& hypertable, TimeProfile* profile);
 

@@ -65,6 +65,25 @@ test('include_tables moves exactly these tables, mixed case too, and says what i
   assert.match(stdout, /purchase_customer_fkey/);
 });
 
+test('include_tables brings the types, functions and triggers that the table needs', async () => {
+  const from = makeDatabase(source.uri);
+  query(from, `
+    CREATE SCHEMA kinds; CREATE TYPE kinds.state AS ENUM ('new', 'paid');
+    COMMENT ON TYPE kinds.state IS 'of an order'; CREATE TYPE unused AS ENUM ('x'); COMMENT ON TYPE unused IS 'none';
+    CREATE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
+    CREATE TABLE ordered (id int PRIMARY KEY, state kinds.state DEFAULT 'new');
+    CREATE TRIGGER touched BEFORE UPDATE ON ordered FOR EACH ROW EXECUTE FUNCTION touch();
+    CREATE TABLE other (id int); INSERT INTO ordered SELECT i FROM generate_series(1, 10) i;
+    SELECT lo_create(4711); CREATE PUBLICATION news`);
+  const { to, stdout } = await clone('include_tables: [public.ordered]\n', { from });
+  assert.equal(ours(to), 'public.ordered');
+  assert.equal(differences(from, to, ['public.ordered']), '');
+  assert.equal(value(to, 'SELECT count(*) FROM pg_trigger WHERE NOT tgisinternal'), '1');
+  assert.equal(value(to, "SELECT count(*) FROM pg_type WHERE typname = 'unused'"), '0');
+  assert.match(stdout, /large objects: 1/);
+  assert.match(stdout, /publication news/);
+});
+
 test('exclude_tables leaves these out', async () => {
   const { to } = await clone(`exclude_tables: ['"Mixed"."Table"', public.purchase]\n`);
   assert.equal(ours(to), '"Mixed".other attic.old public.customer');
