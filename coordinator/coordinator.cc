@@ -4,6 +4,7 @@
 #include <grpcpp/grpcpp.h>
 #include <grpcpp/health_check_service_interface.h>
 
+#include <optional>
 #include <utility>
 
 #include "absl/strings/match.h"
@@ -15,6 +16,7 @@
 #include "coordinator/migration_setup.h"
 #include "coordinator/run_loop.h"
 #include "coordinator/services.h"
+#include "coordinator/standby.h"
 
 namespace hypershift {
 namespace {
@@ -55,22 +57,31 @@ class CoordinatorImpl final : public Coordinator {
   }
 
   absl::StatusOr<RunResult> Run() override {
-    MigrationSetup setup(options_, address_, &state_, &journal_);
-    const absl::Status ready = setup.Run();
-    if (!ready.ok()) {
+    std::optional<MigrationSetup> setup;
+    while (true) {
+      if (options_.standby) {
+        HS_ASSIGN_OR_RETURN(const StandbyResult waited, WaitForLead(&journal_, &state_, options_.leader_lease));
+        if (waited != StandbyResult::kTakeOver) return EndStandby(waited);
+      }
+      setup.emplace(options_, address_, &state_, &journal_);
+      const absl::Status ready = setup->Run();
+      if (ready.ok()) break;
+      // Another stand-by was quicker, or the target is away again.
+      if (options_.standby && absl::IsUnavailable(ready) && !state_.stop_requested()) continue;
       state_.SetError(std::string(ready.message()));
       state_.SetPhase(v1::MigrationPhase::PHASE_STOPPED, "stopped before any range was leased");
       state_.Finish(true);
       journal_.GiveUpLead().IgnoreError();
       return ready;
     }
-    RunLoop loop(options_, setup.record(), setup.TakeSnapshotHolder(), &state_, &journal_);
+    RunLoop loop(options_, setup->record(), setup->TakeSnapshotHolder(), &state_, &journal_);
     absl::StatusOr<RunResult> result = loop.Run();
     if (!result.ok()) {
       state_.SetError(std::string(result.status().message()));
       state_.SetPhase(v1::MigrationPhase::PHASE_STOPPED, "stopped by an error; the same command resumes");
       state_.Finish(false);
       state_.WaitUntilTold(absl::Seconds(3));
+      journal_.GiveUpLead().IgnoreError();
     }
     return result;
   }
@@ -80,6 +91,14 @@ class CoordinatorImpl final : public Coordinator {
   MigrationState* state() override { return &state_; }
 
  private:
+  RunResult EndStandby(StandbyResult waited) {
+    const bool ended = waited == StandbyResult::kEnded;
+    LogInfo(ended ? "the migration has ended; nothing to take over" : "stopped standing by");
+    state_.SetPhase(ended ? v1::MigrationPhase::PHASE_DONE : v1::MigrationPhase::PHASE_STOPPED, "stood by");
+    state_.Finish(ended);
+    return ended ? RunResult::kDone : RunResult::kStopped;
+  }
+
   const CoordinatorOptions options_;
   std::string address_;
   MigrationState state_;

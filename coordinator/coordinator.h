@@ -35,6 +35,8 @@ struct CoordinatorOptions {
   bool fail_on_value_rewrite = false;
   // Only reads back what an ended migration brought, and compares.
   bool verify_only = false;
+  // Wait until the leader's lead has expired, then go on in its place.
+  bool standby = false;
   StateTimes times;
   absl::Duration leader_lease = absl::Seconds(10);
   // How long a resumed run waits for a keeper that holds the snapshot.

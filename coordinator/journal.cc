@@ -33,7 +33,19 @@ RETURNING epoch
 )sql";
 
 constexpr char kWhoLeadsSql[] = R"sql(
-SELECT holder, greatest(extract(epoch FROM expires_at - clock_timestamp()), 0)::float8 FROM _hypershift.leader
+SELECT holder, extract(epoch FROM expires_at - clock_timestamp())::float8 FROM _hypershift.leader
+)sql";
+
+// A leader that was stopped in the middle of a write still holds the lock on its row. Whoever began before the lead
+// expired is such a one: its transaction could only fail now, and would keep a successor waiting.
+constexpr char kEndDeposedSql[] = R"sql(
+SELECT pg_terminate_backend(a.pid)
+  FROM _hypershift.leader l
+  JOIN pg_locks k ON k.relation = '_hypershift.leader'::regclass AND k.locktype = 'relation'
+                 AND k.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+                 AND k.mode = 'RowExclusiveLock' AND k.granted
+  JOIN pg_stat_activity a ON a.pid = k.pid
+ WHERE l.expires_at <= clock_timestamp() AND a.xact_start < l.expires_at AND a.pid <> pg_backend_pid()
 )sql";
 
 constexpr char kMigrationColumnsSql[] = R"sql(
@@ -335,19 +347,27 @@ absl::Status Journal::Begin(const MigrationRecord& record, const std::string& ho
 
 absl::Status Journal::TakeLead(const std::string& holder, const std::string& address, absl::Duration leader_lease) {
   HS_ASSIGN_OR_RETURN(PgSession * session, Session());
+  HS_RETURN_IF_ERROR(session->Query(kEndDeposedSql).status());
   HS_ASSIGN_OR_RETURN(const pqxx::result lead,
                       session->Query(kTakeLeadSql, holder, address, absl::ToDoubleSeconds(leader_lease)));
   if (lead.empty()) {
-    HS_ASSIGN_OR_RETURN(const pqxx::result who, session->Query(kWhoLeadsSql));
-    if (who.empty()) return absl::UnavailableError("the leadership has just changed");
-    return absl::UnavailableError(
-        absl::StrCat("coordinator ", Text(who[0][0]), " leads this migration; its lead expires in ",
-                     static_cast<int>(Number<double>(who[0][1]) + 1), " s unless it renews it"));
+    HS_ASSIGN_OR_RETURN(const std::optional<LeaderInfo> leader, FindLeader());
+    if (!leader.has_value()) return absl::UnavailableError("the leadership has just changed");
+    return absl::UnavailableError(absl::StrCat(
+        "coordinator ", leader->holder, " leads this migration; its lead expires in ",
+        absl::ToInt64Seconds(std::max(leader->expires_in, absl::ZeroDuration())) + 1, " s unless it renews it"));
   }
   epoch_ = lead[0][0].as<int64_t>();
   holder_ = holder;
   leader_lease_ = leader_lease;
   return absl::OkStatus();
+}
+
+absl::StatusOr<std::optional<LeaderInfo>> Journal::FindLeader() {
+  HS_ASSIGN_OR_RETURN(PgSession * session, Session());
+  HS_ASSIGN_OR_RETURN(const pqxx::result who, session->Query(kWhoLeadsSql));
+  if (who.empty()) return std::optional<LeaderInfo>();
+  return std::optional<LeaderInfo>({Text(who[0][0]), absl::Seconds(Number<double>(who[0][1]))});
 }
 
 absl::Status Journal::AsLeader(const Body& body) {

@@ -71,6 +71,11 @@ struct TaskChange {
   std::string sqlstate;
 };
 
+struct LeaderInfo {
+  std::string holder;
+  absl::Duration expires_in;  // By the target's clock; negative: nobody leads.
+};
+
 class Journal {
  public:
   explicit Journal(ConnectionString target);
@@ -84,6 +89,8 @@ class Journal {
                      absl::Duration leader_lease);
   // Takes the lead of what is there. kUnavailable: somebody else leads; the message says who and for how long.
   absl::Status TakeLead(const std::string& holder, const std::string& address, absl::Duration leader_lease);
+  // Who leads, without waiting for a lock. Nullopt: nobody ever has.
+  absl::StatusOr<std::optional<LeaderInfo>> FindLeader();
   absl::Status RenewLead();
   // Lets others take the lead at once.
   absl::Status GiveUpLead();

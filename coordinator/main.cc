@@ -50,6 +50,7 @@ int Main(int argc, char** argv) {
   AddTargetFlags(&app, &flags);
   AddRunFlags(&app, &flags);
   AddCloneFlags(&app, &flags);
+  app.add_flag("--standby", flags.standby, "Wait, and take over when the coordinator that leads has died");
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -36,6 +36,11 @@ void MigrationState::SetError(const std::string& error) {
   info_.set_error(error);
 }
 
+void MigrationState::SetStandby(bool standby) {
+  MutexLock lock(&mutex_);
+  standby_ = standby;
+}
+
 void MigrationState::LoadPlan(std::vector<TablePlan> tables, const std::vector<TaskRow>& rows, Scheduler scheduler) {
   MutexLock lock(&mutex_);
   tables_.clear();
@@ -226,6 +231,7 @@ absl::StatusOr<v1::RegisterResponse> MigrationState::Register(const v1::Register
                                                       kVersion, ": run the same version everywhere"));
   }
   MutexLock lock(&mutex_);
+  if (standby_) return absl::UnavailableError("this coordinator stands by: another one leads");
   Worker& worker = workers_[request.name()];
   worker = Worker();
   worker.zone = request.zone();

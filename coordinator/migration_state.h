@@ -64,6 +64,8 @@ class MigrationState {
   void SetPhase(v1::MigrationPhase::Phase phase, const std::string& status_line);
   void SetReport(const std::vector<std::string>& warnings, const std::vector<std::string>& left_out);
   void SetError(const std::string& error);
+  // While it stands by, workers are sent away with UNAVAILABLE.
+  void SetStandby(bool standby);
   void LoadPlan(std::vector<TablePlan> tables, const std::vector<TaskRow>& rows, Scheduler scheduler);
   // Waits for a report, or until the time is over.
   Reports TakeReports(absl::Duration wait);
@@ -145,6 +147,7 @@ class MigrationState {
   CondVar news_;      // Parked Synchronize calls wait for it.
 
   v1::MigrationInfo info_ ABSL_GUARDED_BY(mutex_);
+  bool standby_ ABSL_GUARDED_BY(mutex_) = false;
   std::optional<Scheduler> scheduler_ ABSL_GUARDED_BY(mutex_);
   std::map<TaskId, TaskDetail> details_ ABSL_GUARDED_BY(mutex_);
   std::map<int, TablePlan> tables_ ABSL_GUARDED_BY(mutex_);

@@ -87,6 +87,8 @@ void AddCloneFlags(CLI::App* app, RunFlags* flags) {
                 "Refuse tables in which compression may replace values by equal but not identical ones");
   app->add_option("--keeper-grace", flags->keeper_grace, "How long the snapshot outlives a crash of this command (15m)")
       ->type_name("TIME");
+  app->add_option("--keeper-wait", flags->keeper_wait, "How long a resumed run looks for that snapshot (15s)")
+      ->type_name("TIME");
   app->add_option("--source-sort-budget", flags->sort_budget_mib,
                   "MiB of the source's memory for sorting, in all (1024)")
       ->type_name("MIB");
@@ -143,8 +145,10 @@ absl::StatusOr<CoordinatorOptions> CloneOptions(const RunFlags& flags) {
   if (flags.source_unchanged) options.lost_snapshot = LostSnapshot::kSourceUnchanged;
   if (flags.restart_tables) options.lost_snapshot = LostSnapshot::kRestartTables;
   if (flags.allow_inconsistent) options.lost_snapshot = LostSnapshot::kAllowInconsistent;
+  options.standby = flags.standby;
   options.fail_on_value_rewrite = flags.fail_on_value_rewrite;
   HS_ASSIGN_OR_RETURN(options.times.keeper_grace, ParseTime(flags.keeper_grace, "--keeper-grace"));
+  HS_ASSIGN_OR_RETURN(options.keeper_wait, ParseTime(flags.keeper_wait, "--keeper-wait"));
   if (flags.sort_budget_mib < 1) return absl::InvalidArgumentError("--source-sort-budget: at least 1 MiB is needed");
   if (flags.retry_limit < 1) return absl::InvalidArgumentError("--retry-limit: at least 1 attempt is needed");
   options.sort_budget_bytes = flags.sort_budget_mib << 20;

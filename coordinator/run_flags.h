@@ -33,10 +33,12 @@ struct RunFlags {
   bool fail_on_value_rewrite = false;
   std::string listen = "127.0.0.1:0";
   std::string keeper_grace = "15m";
+  std::string keeper_wait = "15s";
   std::string lease_duration = "20s";
   std::string leader_lease = "10s";
   int64_t sort_budget_mib = 1024;
   int retry_limit = 5;
+  bool standby = false;  // Only of a coordinator on its own.
   std::string report;
 };
 

@@ -14,7 +14,7 @@ namespace {
 
 constexpr absl::Duration kCallTimeout = absl::Seconds(10);
 constexpr absl::Duration kSynchronizeMargin = absl::Seconds(10);
-constexpr absl::Duration kLookupInterval = absl::Seconds(5);
+constexpr absl::Duration kLookupInterval = absl::Seconds(1);
 constexpr int kMaxReceivedBytes = 64 << 20;
 constexpr int kReconnectMilliseconds = 200;
 constexpr int kMaxReconnectMilliseconds = 2000;

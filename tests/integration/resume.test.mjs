@@ -14,7 +14,7 @@ let template;
 let from;
 let to;
 let config;
-const times = ['--lease-duration', '3s', '--leader-lease', '2s', '--keeper-grace', '60s', '--parallel', '2', '--hide-progress'];
+const times = ['--lease-duration', '3s', '--leader-lease', '2s', '--keeper-grace', '60s', '--keeper-wait', '8s', '--parallel', '2', '--hide-progress'];
 const names = ['metrics', 'notes'];
 const ways = ['--source-unchanged', '--restart-tables', '--allow-inconsistent'];
 
