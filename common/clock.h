@@ -21,8 +21,8 @@ class Clock {
 class SystemClock : public Clock {
  public:
   static const SystemClock* Get() {
-    static const SystemClock* const clock = new SystemClock;
-    return clock;
+    static const SystemClock* const kClock = new SystemClock;
+    return kClock;
   }
   absl::Time Now() const override { return absl::Now(); }
 };

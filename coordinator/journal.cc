@@ -573,13 +573,14 @@ absl::StatusOr<BarrierId> Journal::MaxBarrierId(const std::string& id) {
   return rows[0][0].as<BarrierId>();
 }
 
-absl::StatusOr<std::vector<Leased>> Journal::Apply(const Batch& batch, absl::Duration lease) {
-  std::vector<Leased> leased;
+absl::StatusOr<AppliedBatch> Journal::Apply(const JournalBatch& batch, absl::Duration lease) {
+  AppliedBatch applied;
   const double lease_seconds = absl::ToDoubleSeconds(lease);
   HS_RETURN_IF_ERROR(AsLeader([&](pqxx::work& work) -> absl::Status {
     for (const TaskChange& change : batch.changes) {
-      work.exec_params(kChangeSql, change.id, change.attempt, TaskStateName(change.to), change.failures, change.error,
-                       change.sqlstate);
+      applied.changed += work.exec_params(kChangeSql, change.id, change.attempt, TaskStateName(change.to),
+                                          change.failures, change.error, change.sqlstate)
+                             .affected_rows();
     }
     if (!batch.renewals.empty()) {
       std::vector<TaskId> ids;
@@ -609,12 +610,12 @@ absl::StatusOr<std::vector<Leased>> Journal::Apply(const Batch& batch, absl::Dur
         if (!one.work.ParseFromString(BytesOf(row[3]))) {
           return absl::DataLossError(absl::StrCat("the journal's task ", one.id, " can't be read"));
         }
-        leased.push_back(std::move(one));
+        applied.leased.push_back(std::move(one));
       }
     }
     return absl::OkStatus();
   }));
-  return leased;
+  return applied;
 }
 
 absl::Status Journal::ExtendLeases(const std::string& id, absl::Duration lease) {
@@ -628,8 +629,10 @@ absl::Status Journal::ExtendLeases(const std::string& id, absl::Duration lease) 
 }
 
 absl::Status Journal::TerminateSessions(const std::vector<TaskId>& ids) {
-  HS_ASSIGN_OR_RETURN(PgSession * session, Session());
-  return session->Query(kTerminateSql, NumberArray(ids)).status();
+  return AsLeader([&](pqxx::work& work) {
+    work.exec_params(kTerminateSql, NumberArray(ids));
+    return absl::OkStatus();
+  });
 }
 
 absl::Status Journal::RetryFailed(const std::string& id) {

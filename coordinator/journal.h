@@ -16,8 +16,10 @@
 #include "absl/time/time.h"
 #include "common/connection_string.h"
 #include "common/pg_session.h"
+#include "coordinator/journal_rows.h"
 #include "coordinator/plan.h"
 #include "coordinator/scheduler.h"
+#include "coordinator/turn.h"
 
 namespace hypershift {
 
@@ -44,39 +46,12 @@ struct MigrationRecord {
   absl::Time finished_at;
 };
 
-// A task's row as far as the coordinator watches it change.
-struct TaskRow {
-  Task task;
-  std::string description;
-  std::string sqlstate;
-  v1::Digest digest;
-  absl::Time started_at;
-  absl::Time finished_at;
-};
-
-struct Leased {
-  TaskId id = 0;
-  int attempt = 0;
-  std::string description;
-  v1::TaskWork work;
-};
-
-// A change of one task, applied only if (state, attempt) are still what the coordinator believes.
-struct TaskChange {
-  TaskId id = 0;
-  int attempt = 0;
-  TaskState::State to = TaskState::STATE_UNSPECIFIED;  // kPending (released) or kFailed.
-  int failures = 0;
-  std::string error;
-  std::string sqlstate;
-};
-
 struct LeaderInfo {
   std::string holder;
   absl::Duration expires_in;  // By the target's clock; negative: nobody leads.
 };
 
-class Journal {
+class Journal final : public TurnJournal {
  public:
   explicit Journal(ConnectionString target);
 
@@ -117,28 +92,18 @@ class Journal {
   absl::StatusOr<std::vector<TablePlan>> LoadTables(const std::string& id);
   absl::StatusOr<std::vector<Barrier>> LoadBarriers(const std::string& id);
   absl::StatusOr<std::vector<TaskRow>> LoadTasks(const std::string& id);
-  absl::StatusOr<std::vector<TaskRow>> LoadTasks(const std::vector<TaskId>& ids);
+  absl::StatusOr<std::vector<TaskRow>> LoadTasks(const std::vector<TaskId>& ids) override;
   absl::StatusOr<v1::TaskWork> LoadWork(TaskId id);
   absl::StatusOr<TaskId> MaxTaskId();
   absl::StatusOr<BarrierId> MaxBarrierId(const std::string& id);
 
-  struct LeaseRequest {
-    TaskId id = 0;
-    int attempt = 0;  // The attempt before this lease.
-    std::string worker;
-  };
-  struct Batch {
-    std::vector<TaskChange> changes;
-    std::vector<std::pair<TaskId, int>> renewals;
-    std::vector<LeaseRequest> leases;
-  };
-  // Everything of one turn of the coordinator in one transaction, which also renews the lead. Leases that no longer
-  // apply (the row is not what the coordinator believed) are missing from the answer.
-  absl::StatusOr<std::vector<Leased>> Apply(const Batch& batch, absl::Duration lease);
+  // In one transaction, which also renews the lead.
+  absl::StatusOr<AppliedBatch> Apply(const JournalBatch& batch, absl::Duration lease) override;
   // Extends every lease by one duration: what a successor does first.
   absl::Status ExtendLeases(const std::string& id, absl::Duration lease);
   // Terminates the target sessions of these tasks' last attempts, as far as the journal knows them and they live.
-  absl::Status TerminateSessions(const std::vector<TaskId>& ids);
+  // Only a leader may: a deposed one would hit its successor's attempts.
+  absl::Status TerminateSessions(const std::vector<TaskId>& ids) override;
   // All failed tasks become pending.
   absl::Status RetryFailed(const std::string& id);
 

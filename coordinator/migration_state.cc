@@ -21,7 +21,7 @@ void MigrationState::SetPhase(v1::MigrationPhase::Phase phase, const std::string
   info_.set_status_line(status_line);
   if (phase == v1::MigrationPhase::PHASE_DONE || phase == v1::MigrationPhase::PHASE_FAILED ||
       phase == v1::MigrationPhase::PHASE_STOPPED) {
-    *info_.mutable_finished_at() = ToProto(absl::Now());
+    *info_.mutable_finished_at() = ToProto(clock_->Now());
   }
 }
 
@@ -66,10 +66,10 @@ void MigrationState::LoadPlan(std::vector<TablePlan> tables, const std::vector<T
 }
 
 Reports MigrationState::TakeReports(absl::Duration wait) {
-  const absl::Time deadline = absl::Now() + wait;
+  const absl::Time deadline = clock_->Now() + wait;
   MutexLock lock(&mutex_);
   while (!woken_ && reports_.completed.empty() && reports_.failed.empty() && reports_.registered.empty()) {
-    const absl::Duration left = deadline - absl::Now();
+    const absl::Duration left = deadline - clock_->Now();
     if (left <= absl::ZeroDuration() || !reported_.WaitFor(&mutex_, left)) break;
   }
   woken_ = false;
@@ -128,7 +128,7 @@ void MigrationState::HandOut(const std::string& worker, const std::vector<v1::Le
     v1::LeasedTask& queued = found->second.outbox.emplace_back(task);
     auto table = tables_.find(scheduler_.has_value() ? scheduler_->Find(task.id())->table : 0);
     if (table != tables_.end()) queued.set_table(table->second.name.Display());
-    details_[task.id()].started_at = absl::Now();
+    details_[task.id()].started_at = clock_->Now();
   }
   news_.NotifyAll();
 }
@@ -192,10 +192,10 @@ void MigrationState::Finish(bool keepers_too) {
 bool MigrationState::MustFinish(const Worker& worker) const { return finish_ && (worker.slots > 0 || finish_keepers_); }
 
 void MigrationState::WaitUntilTold(absl::Duration timeout) {
-  const absl::Time deadline = absl::Now() + timeout;
+  const absl::Time deadline = clock_->Now() + timeout;
   MutexLock lock(&mutex_);
-  while (absl::Now() < deadline) {
-    const absl::Time now = absl::Now();
+  while (clock_->Now() < deadline) {
+    const absl::Time now = clock_->Now();
     bool all = true;
     for (const auto& [name, worker] : workers_) {
       all = all && (worker.told_to_finish || !MustFinish(worker) || !Connected(worker, now));
@@ -238,7 +238,7 @@ absl::StatusOr<v1::RegisterResponse> MigrationState::Register(const v1::Register
   worker.slots = request.slots();
   worker.version = request.version();
   worker.process_id = request.process_id();
-  worker.last_seen = absl::Now();
+  worker.last_seen = clock_->Now();
   if (request.has_keeper_snapshot()) worker.keeper_snapshot = request.keeper_snapshot();
   for (const v1::RunningTask& running : request.running()) renewals_[running.id()] = running.attempt();
   reports_.registered.push_back(request);
@@ -299,14 +299,14 @@ bool MigrationState::FillResponse(const v1::SynchronizeRequest& request, Worker*
 absl::StatusOr<v1::SynchronizeResponse> MigrationState::Synchronize(const v1::SynchronizeRequest& request,
                                                                     const std::function<bool()>& cancelled) {
   const absl::Duration wait = std::clamp(FromProto(request.wait()), absl::ZeroDuration(), absl::Seconds(10));
-  const absl::Time deadline = absl::Now() + wait;
+  const absl::Time deadline = clock_->Now() + wait;
   MutexLock lock(&mutex_);
   bool first = true;
   while (true) {
     auto found = workers_.find(request.name());
     if (found == workers_.end()) return absl::NotFoundError("the worker is not registered");
     Worker& worker = found->second;
-    worker.last_seen = absl::Now();
+    worker.last_seen = clock_->Now();
     v1::SynchronizeResponse response;
     if (first) {
       const bool was_draining = worker.draining;
@@ -325,7 +325,7 @@ absl::StatusOr<v1::SynchronizeResponse> MigrationState::Synchronize(const v1::Sy
     }
     RecordRunning(request.name(), request.running(), &response);
     if (FillResponse(request, &worker, &response)) return response;
-    const absl::Duration left = deadline - absl::Now();
+    const absl::Duration left = deadline - clock_->Now();
     if (left <= absl::ZeroDuration() || cancelled()) return response;
     news_.WaitFor(&mutex_, std::min(left, absl::Milliseconds(500)));
   }

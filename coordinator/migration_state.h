@@ -18,8 +18,10 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "common/clock.h"
 #include "common/mutex.h"
-#include "coordinator/journal.h"
+#include "coordinator/dispatcher.h"
+#include "coordinator/journal_rows.h"
 #include "coordinator/plan.h"
 #include "coordinator/scheduler.h"
 #include "hypershift/v1/migration.pb.h"
@@ -33,15 +35,6 @@ struct StateTimes {
   absl::Duration keeper_grace = absl::Minutes(15);
 };
 
-// What a worker said of an attempt that ended without a commit.
-struct FailureReport {
-  TaskId id = 0;
-  int attempt = 0;
-  std::string error;
-  std::string sqlstate;
-  bool retryable = false;
-};
-
 // What the RPC handlers have collected since the run loop last looked.
 struct Reports {
   std::vector<TaskId> completed;
@@ -49,15 +42,9 @@ struct Reports {
   std::vector<v1::RegisterRequest> registered;
 };
 
-// A worker with a free slot.
-struct FreeWorker {
-  std::string name;
-  int free_slots = 0;
-};
-
 class MigrationState {
  public:
-  explicit MigrationState(StateTimes times) : times_(times) {}
+  explicit MigrationState(StateTimes times, const Clock* clock = SystemClock::Get()) : times_(times), clock_(clock) {}
 
   // --- the run loop and what comes before it ---
   void SetMigration(const v1::MigrationInfo& info);
@@ -142,6 +129,7 @@ class MigrationState {
   std::string StatusLine(absl::Time now) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const StateTimes times_;
+  const Clock* const clock_;
   Mutex mutex_;
   CondVar reported_;  // The run loop waits for it.
   CondVar news_;      // Parked Synchronize calls wait for it.

@@ -1,12 +1,13 @@
 #include "coordinator/run_loop.h"
 
-#include <algorithm>
-#include <set>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "common/clock.h"
 #include "common/log.h"
+#include "common/pg_status.h"
 #include "common/status_macros.h"
 #include "coordinator/migration_setup.h"
 
@@ -17,24 +18,36 @@ constexpr absl::Duration kTick = absl::Milliseconds(500);
 constexpr absl::Duration kSnapshotHeartbeat = absl::Seconds(10);
 // How long the target may be away before the coordinator gives up; everything stays resumable.
 constexpr absl::Duration kPatience = absl::Minutes(30);
-constexpr int kLeasesPerTurn = 200;
 
-absl::Duration RetryDelay(int failures) {
-  return std::min(absl::Seconds(60), absl::Milliseconds(500) * (int64_t{1} << std::min(failures, 10)));
+DispatchSettings SettingsOf(const CoordinatorOptions& options) {
+  DispatchSettings settings;
+  settings.lease_duration = options.times.lease_duration;
+  settings.leader_lease = options.leader_lease;
+  settings.retry_limit = options.retry_limit;
+  settings.verify_only = options.verify_only;
+  return settings;
 }
+
+// A server's own kAborted (a deadlock, a lock that was not to be had) says nothing about the lead.
+bool IsDeposed(const absl::Status& status) { return absl::IsAborted(status) && SqlState(status).empty(); }
 
 }  // namespace
 
 RunLoop::RunLoop(const CoordinatorOptions& options, MigrationRecord record, std::unique_ptr<SnapshotHolder> holder,
                  MigrationState* state, Journal* journal)
-    : options_(options), record_(std::move(record)), holder_(std::move(holder)), state_(state), journal_(journal) {
+    : options_(options),
+      record_(std::move(record)),
+      holder_(std::move(holder)),
+      state_(state),
+      journal_(journal),
+      turn_(SettingsOf(options), SystemClock::Get(), state, journal) {
   snapshot_released_ = record_.snapshot_released || options_.verify_only;
 }
 
 absl::StatusOr<RunResult> RunLoop::Run() {
   while (true) {
-    const absl::Status turn = Turn();
-    if (turn.code() == absl::StatusCode::kAborted || turn.code() == absl::StatusCode::kFailedPrecondition) return turn;
+    const absl::Status turn = TakeTurn(kTick);
+    if (IsDeposed(turn) || absl::IsFailedPrecondition(turn)) return turn;
     if (!turn.ok()) {
       HS_RETURN_IF_ERROR(RecoverFrom(turn));
       continue;
@@ -57,164 +70,24 @@ absl::StatusOr<RunResult> RunLoop::Run() {
   }
 }
 
-bool RunLoop::MayRun(const Task& task) const {
-  if (options_.verify_only) return task.kind == TaskKind::KIND_VERIFY;
-  return task.kind != TaskKind::KIND_COPY || holder_ != nullptr;
+absl::Status RunLoop::TakeTurn(absl::Duration wait) {
+  Reports reports = state_->TakeReports(wait);
+  for (v1::RegisterRequest& worker : reports.registered) registered_.push_back(std::move(worker));
+  Circumstances circumstances;
+  circumstances.stopping = state_->stop_requested();
+  circumstances.snapshot_is_held = holder_ != nullptr;
+  HS_RETURN_IF_ERROR(turn_.Run(std::move(reports), circumstances));
+  HS_RETURN_IF_ERROR(RecordWorkers());
+  HS_RETURN_IF_ERROR(ReleaseSnapshotWhenCopied());
+  return KeepSnapshot();
 }
 
-absl::Status RunLoop::Turn() {
-  Reports reports = state_->TakeReports(kTick);
-  changes_.clear();
-  leasing_ = !state_->stop_requested();
-  for (const v1::RegisterRequest& worker : reports.registered) {
+absl::Status RunLoop::RecordWorkers() {
+  for (; !registered_.empty(); registered_.pop_front()) {
+    const v1::RegisterRequest& worker = registered_.front();
     HS_RETURN_IF_ERROR(
         journal_->RecordWorker(record_.id, worker.name(), worker.zone(), worker.slots(), worker.version()));
   }
-  HS_RETURN_IF_ERROR(TakeInDone(std::move(reports.completed), reports.failed));
-  Journal::Batch batch;
-  HS_RETURN_IF_ERROR(TakeBackExpired(&batch));
-  HS_RETURN_IF_ERROR(ReleaseSnapshotWhenCopied());
-  HS_RETURN_IF_ERROR(KeepSnapshot());
-  if (leasing_) PickTasks(&batch);
-  return ApplyAndHandOut(std::move(batch));
-}
-
-// Reports are hints. What has really happened to these tasks stands in the journal.
-absl::Status RunLoop::TakeInDone(std::vector<TaskId> completed, const std::vector<FailureReport>& failed) {
-  std::vector<TaskId> ids = std::move(completed);
-  for (const FailureReport& report : failed) ids.push_back(report.id);
-  if (ids.empty()) return absl::OkStatus();
-  HS_ASSIGN_OR_RETURN(const std::vector<TaskRow> rows, journal_->LoadTasks(ids));
-  Journal::Batch batch;
-  for (const TaskRow& row : rows) {
-    if (row.task.state == TaskState::STATE_DONE) {
-      bool fresh = false;
-      state_->WithScheduler([&](Scheduler& scheduler) {
-        fresh = scheduler.Finish(row.task.id, row.task.attempt, row.task.rows, row.task.bytes).ok();
-      });
-      if (fresh) state_->RecordDone(row);
-      continue;
-    }
-    for (const FailureReport& report : failed) {
-      if (report.id == row.task.id && report.attempt == row.task.attempt) DecideFailure(row, report, &batch);
-    }
-  }
-  changes_ = std::move(batch.changes);
-  return absl::OkStatus();
-}
-
-void RunLoop::DecideFailure(const TaskRow& row, const FailureReport& report, Journal::Batch* batch) {
-  TaskChange change{row.task.id,       row.task.attempt, TaskState::STATE_PENDING,
-                    row.task.failures, report.error,     report.sqlstate};
-  absl::Status applied;
-  const bool stopping = state_->stop_requested();
-  state_->WithScheduler([&](Scheduler& scheduler) {
-    const Task* task = scheduler.Find(row.task.id);
-    if (task == nullptr || task->state != TaskState::STATE_LEASED || task->attempt != report.attempt) {
-      applied = absl::AbortedError("stale");
-      return;
-    }
-    // A stop, a revoked lease and a lost snapshot are nobody's fault and count against no limit.
-    const bool innocent = stopping || holder_ == nullptr;
-    change.failures = task->failures + (innocent ? 0 : 1);
-    const bool again = report.retryable && (innocent || change.failures < options_.retry_limit);
-    if (again) {
-      applied =
-          scheduler.Release(task->id, task->attempt, absl::Now() + RetryDelay(task->failures), report.error, !innocent);
-    } else {
-      change.to = TaskState::STATE_FAILED;
-      applied = scheduler.Fail(task->id, task->attempt, report.error);
-    }
-  });
-  if (!applied.ok()) return;
-  LogWarning(change.to == TaskState::STATE_FAILED ? "task failed" : "task will be tried again",
-             {{"migration", record_.id},
-              {"task", row.task.id},
-              {"attempt", row.task.attempt},
-              {"what", row.description},
-              {"sqlstate", report.sqlstate},
-              {"error", report.error}});
-  batch->changes.push_back(std::move(change));
-}
-
-absl::Status RunLoop::TakeBackExpired(Journal::Batch* batch) {
-  std::vector<TaskId> expired;
-  const absl::Time now = absl::Now();
-  batch->renewals = state_->TakeRenewals(now);
-  state_->WithScheduler([&](Scheduler& scheduler) { expired = scheduler.Expired(now); });
-  if (expired.empty()) return absl::OkStatus();
-  // A stopped worker's session would keep its locks: it goes first. Then nobody but a new attempt can commit.
-  HS_RETURN_IF_ERROR(journal_->TerminateSessions(expired));
-  HS_RETURN_IF_ERROR(TakeInDone(expired, {}));
-  state_->WithScheduler([&](Scheduler& scheduler) {
-    for (TaskId id : expired) {
-      const Task* task = scheduler.Find(id);
-      if (task->state != TaskState::STATE_LEASED || task->lease_expires > now) continue;
-      const std::string error = absl::StrCat("the lease of worker ", task->worker, " expired");
-      LogWarning("lease expired", {{"task", id}, {"attempt", task->attempt}, {"worker", task->worker}});
-      changes_.push_back({id, task->attempt, TaskState::STATE_PENDING, task->failures, error, ""});
-      scheduler.Release(id, task->attempt, now, error, false).IgnoreError();
-    }
-  });
-  return absl::OkStatus();
-}
-
-void RunLoop::PickTasks(Journal::Batch* batch) {
-  const absl::Time now = absl::Now();
-  const std::vector<FreeWorker> workers = state_->FreeWorkers(now);
-  state_->WithScheduler([&](Scheduler& scheduler) {
-    std::vector<FreeWorker> free = workers;
-    bool more = true;
-    // In turns, so that few tasks spread over the workers.
-    while (more && batch->leases.size() < kLeasesPerTurn) {
-      more = false;
-      for (FreeWorker& worker : free) {
-        if (worker.free_slots == 0) continue;
-        const Task* task = scheduler.Next(now, [this](const Task& candidate) { return MayRun(candidate); });
-        if (task == nullptr) return;
-        const TaskId id = task->id;
-        const int attempt = task->attempt;
-        if (!scheduler.Lease(id, worker.name, now + options_.times.lease_duration).ok()) return;
-        kinds_[id] = task->kind;
-        batch->leases.push_back({id, attempt, worker.name});
-        --worker.free_slots;
-        more = true;
-      }
-    }
-  });
-}
-
-absl::Status RunLoop::ApplyAndHandOut(Journal::Batch batch) {
-  const absl::Time now = absl::Now();
-  for (TaskChange& change : changes_) batch.changes.push_back(std::move(change));
-  changes_.clear();
-  const bool due = now - last_write_ > options_.leader_lease / 3;
-  if (batch.changes.empty() && batch.leases.empty() && batch.renewals.empty() && !due) return absl::OkStatus();
-  // Renewals alone need not be written at every heartbeat.
-  if (batch.changes.empty() && batch.leases.empty() && !due &&
-      now - last_renewal_ < options_.times.lease_duration / 4) {
-    return absl::OkStatus();
-  }
-  if (!batch.renewals.empty()) last_renewal_ = now;
-  HS_ASSIGN_OR_RETURN(const std::vector<Leased> leased, journal_->Apply(batch, options_.times.lease_duration));
-  last_write_ = absl::Now();
-  if (leased.size() != batch.leases.size()) {
-    return absl::UnavailableError("the journal knows of changes that the coordinator does not");
-  }
-  std::map<TaskId, std::string> worker_of;
-  for (const Journal::LeaseRequest& request : batch.leases) worker_of[request.id] = request.worker;
-  std::map<std::string, std::vector<v1::LeasedTask>> by_worker;
-  for (const Leased& lease : leased) {
-    v1::LeasedTask task;
-    task.set_id(lease.id);
-    task.set_attempt(lease.attempt);
-    task.set_kind(kinds_[lease.id]);
-    task.set_description(lease.description);
-    *task.mutable_work() = lease.work;
-    by_worker[worker_of[lease.id]].push_back(std::move(task));
-  }
-  kinds_.clear();
-  for (const auto& [worker, tasks] : by_worker) state_->HandOut(worker, tasks);
   return absl::OkStatus();
 }
 
@@ -274,23 +147,21 @@ absl::Status RunLoop::RecoverFrom(const absl::Status& error) {
     trouble_since_ = absl::Now();
     LogWarning("the target can't be reached or has changed; trying again", {{"error", error.message()}});
   }
-  if (absl::Now() - trouble_since_ > kPatience || state_->stop_at_once()) return error;
-  absl::SleepFor(absl::Milliseconds(500));
-  absl::Status loaded = LoadFromJournal(record_.id, journal_, state_);
-  if (loaded.code() == absl::StatusCode::kDataLoss) return loaded;
-  return absl::OkStatus();
+  while (absl::Now() - trouble_since_ <= kPatience && !state_->stop_at_once()) {
+    absl::SleepFor(absl::Milliseconds(500));
+    absl::Status loaded = LoadFromJournal(record_.id, journal_, state_);
+    if (loaded.ok() || loaded.code() == absl::StatusCode::kDataLoss) return loaded;
+  }
+  return error;
 }
 
 absl::StatusOr<RunResult> RunLoop::EndStopped() {
-  std::vector<TaskId> left;
   if (state_->stop_at_once()) {
     state_->RevokeEverything();
     const absl::Time deadline = absl::Now() + absl::Seconds(5);
     int leased = 1;
     while (leased > 0 && absl::Now() < deadline) {
-      Reports reports = state_->TakeReports(absl::Milliseconds(100));
-      HS_RETURN_IF_ERROR(TakeInDone(std::move(reports.completed), reports.failed));
-      HS_RETURN_IF_ERROR(ApplyAndHandOut({}));
+      HS_RETURN_IF_ERROR(TakeTurn(absl::Milliseconds(100)));
       state_->WithScheduler([&](Scheduler& scheduler) { leased = scheduler.leased_count(); });
     }
   }

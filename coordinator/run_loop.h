@@ -1,15 +1,13 @@
-// The run loop: one thread that takes workers' reports, asks the journal what is true, decides, writes the decisions
-// down in one transaction per turn, and only then hands tasks out.
+// The run loop: one thread that takes turns (coordinator/turn) until the migration ends, and between them looks after
+// the snapshot.
 //
-// It owns the order of things: nothing is given away before the journal has it. After a lost connection to the target
-// it rebuilds everything from the journal.
+// After a turn that failed (a lost connection to the target, a journal that has moved on) it rebuilds everything from
+// the journal before it takes another.
 #ifndef HYPERSHIFT_COORDINATOR_RUN_LOOP_H_
 #define HYPERSHIFT_COORDINATOR_RUN_LOOP_H_
 
-#include <map>
+#include <deque>
 #include <memory>
-#include <string>
-#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -18,6 +16,7 @@
 #include "coordinator/journal.h"
 #include "coordinator/migration_state.h"
 #include "coordinator/snapshot.h"
+#include "coordinator/turn.h"
 
 namespace hypershift {
 
@@ -30,33 +29,25 @@ class RunLoop {
   absl::StatusOr<RunResult> Run();
 
  private:
-  absl::Status Turn();
-  absl::Status TakeInDone(std::vector<TaskId> completed, const std::vector<FailureReport>& failed);
-  void DecideFailure(const TaskRow& row, const FailureReport& report, Journal::Batch* batch);
-  absl::Status TakeBackExpired(Journal::Batch* batch);
-  void PickTasks(Journal::Batch* batch);
-  absl::Status ApplyAndHandOut(Journal::Batch batch);
+  absl::Status TakeTurn(absl::Duration wait);
+  absl::Status RecordWorkers();
   absl::Status ReleaseSnapshotWhenCopied();
   absl::Status KeepSnapshot();
   absl::Status RecoverFrom(const absl::Status& error);
   absl::StatusOr<RunResult> EndStopped();
   absl::StatusOr<RunResult> EndFinished();
   absl::StatusOr<RunResult> EndWithFailures();
-  bool MayRun(const Task& task) const;
 
   const CoordinatorOptions& options_;
   const MigrationRecord record_;
   std::unique_ptr<SnapshotHolder> holder_;
   MigrationState* state_;
   Journal* journal_;
+  Turn turn_;
 
+  std::deque<v1::RegisterRequest> registered_;  // Not yet in the journal.
   bool snapshot_released_ = false;
-  bool leasing_ = true;
-  std::vector<TaskChange> changes_;  // Decided, to be written in this turn.
-  std::map<TaskId, TaskKind::Kind> kinds_;
-  absl::Time last_write_ = absl::InfinitePast();
   absl::Time last_heartbeat_ = absl::InfinitePast();
-  absl::Time last_renewal_ = absl::InfinitePast();
   absl::Time snapshot_lost_since_ = absl::InfiniteFuture();
   absl::Time trouble_since_ = absl::InfiniteFuture();
 };

@@ -33,7 +33,7 @@ std::string MigrationState::WaitsFor(const Task& task) const {
   for (BarrierId gate : task.gates) {
     if (!scheduler_->IsOpen(gate)) return task.table == 0 ? "the tables' keys" : "earlier steps of its table";
   }
-  if (task.not_before > absl::Now()) return absl::StrCat("a retry after: ", task.error);
+  if (task.not_before > clock_->Now()) return absl::StrCat("a retry after: ", task.error);
   if (task.kind == TaskKind::KIND_COPY && !snapshot_.has_value()) return "the source's snapshot";
   return "a free slot";
 }
@@ -178,7 +178,7 @@ std::string MigrationState::StatusLine(absl::Time now) const {
 }
 
 v1::MigrationInfo MigrationState::GetMigration() {
-  const absl::Time now = absl::Now();
+  const absl::Time now = clock_->Now();
   MutexLock lock(&mutex_);
   v1::MigrationInfo info = info_;
   info.set_status_line(StatusLine(now));
@@ -238,7 +238,7 @@ std::vector<v1::TaskInfo> MigrationState::ListTasks(const std::string& table, Ta
 }
 
 std::vector<v1::WorkerInfo> MigrationState::ListWorkers() {
-  const absl::Time now = absl::Now();
+  const absl::Time now = clock_->Now();
   MutexLock lock(&mutex_);
   std::vector<v1::WorkerInfo> list;
   for (const auto& [name, worker] : workers_) {

@@ -1,0 +1,117 @@
+#include "coordinator/dispatcher.h"
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+
+namespace hypershift {
+namespace {
+
+constexpr int kLeasesPerTurn = 200;
+
+// Done is done, whatever memory thinks of the attempt that did it. Everything else is written by the coordinator alone.
+bool Agree(const TaskRow& row, const Task& task) {
+  if (row.task.attempt != task.attempt) return false;
+  return row.task.state == task.state ||
+         (row.task.state == TaskState::STATE_DONE && task.state == TaskState::STATE_LEASED);
+}
+
+absl::Status Parted(const std::string& what) {
+  return absl::UnavailableError(absl::StrCat("the journal knows of changes that the coordinator does not: ", what));
+}
+
+}  // namespace
+
+absl::Duration RetryDelay(int failures) {
+  return std::min(absl::Seconds(60), absl::Milliseconds(500) * (int64_t{1} << std::clamp(failures, 0, 10)));
+}
+
+void Dispatcher::Begin(const Circumstances& circumstances) {
+  circumstances_ = circumstances;
+  batch_ = JournalBatch();
+}
+
+absl::StatusOr<std::vector<TaskRow>> Dispatcher::TakeIn(const std::vector<TaskRow>& rows,
+                                                        const std::vector<FailureReport>& failures, absl::Time now,
+                                                        Scheduler* scheduler) {
+  std::vector<TaskRow> done;
+  for (const TaskRow& row : rows) {
+    const Task* task = scheduler->Find(row.task.id);
+    if (task == nullptr) continue;  // Reported by whom it may be, it is no task of this migration.
+    if (!Agree(row, *task)) return Parted(absl::StrCat("task ", row.task.id));
+    if (row.task.state == TaskState::STATE_DONE) {
+      const absl::Status fresh = scheduler->Finish(row.task.id, row.task.attempt, row.task.rows, row.task.bytes);
+      if (fresh.ok()) done.push_back(row);
+      continue;
+    }
+    for (const FailureReport& report : failures) {
+      if (report.id == row.task.id) TakeInFailure(report, now, scheduler);
+    }
+  }
+  return done;
+}
+
+void Dispatcher::TakeInFailure(const FailureReport& report, absl::Time now, Scheduler* scheduler) {
+  const Task* task = scheduler->Find(report.id);
+  if (task->state != TaskState::STATE_LEASED || task->attempt != report.attempt) return;  // Stale, or said twice.
+  // A stop and a lost snapshot are nobody's fault and count against no limit.
+  const bool innocent =
+      circumstances_.stopping || (task->kind == TaskKind::KIND_COPY && !circumstances_.snapshot_is_held);
+  const bool again = report.retryable && (innocent || task->failures + 1 < settings_.retry_limit);
+  const absl::Status applied =
+      again ? scheduler->Release(report.id, report.attempt, now + RetryDelay(task->failures), report.error, !innocent)
+            : scheduler->Fail(report.id, report.attempt, report.error);
+  if (!applied.ok()) return;
+  batch_.changes.push_back({report.id, report.attempt, task->state, task->failures, report.error, report.sqlstate});
+}
+
+void Dispatcher::TakeBack(const std::vector<TaskId>& expired, absl::Time now, Scheduler* scheduler) {
+  for (TaskId id : expired) {
+    const Task* task = scheduler->Find(id);
+    if (task == nullptr || task->state != TaskState::STATE_LEASED || task->lease_expires > now) continue;
+    const std::string error = absl::StrCat("the lease of worker ", task->worker, " expired");
+    const int attempt = task->attempt;
+    if (!scheduler->Release(id, attempt, now, error, /*counts_as_failure=*/false).ok()) continue;
+    batch_.changes.push_back({id, attempt, TaskState::STATE_PENDING, task->failures, error, ""});
+  }
+}
+
+bool Dispatcher::MayRun(const Task& task) const {
+  if (settings_.verify_only) return task.kind == TaskKind::KIND_VERIFY;
+  return task.kind != TaskKind::KIND_COPY || circumstances_.snapshot_is_held;
+}
+
+void Dispatcher::Lease(std::vector<FreeWorker> workers, absl::Time now, Scheduler* scheduler) {
+  if (circumstances_.stopping) return;
+  bool more = true;
+  while (more && batch_.leases.size() < kLeasesPerTurn) {
+    more = false;
+    for (FreeWorker& worker : workers) {
+      if (worker.free_slots == 0) continue;
+      const Task* task = scheduler->Next(now, [this](const Task& candidate) { return MayRun(candidate); });
+      if (task == nullptr) return;
+      const LeaseRequest request{task->id, task->attempt, worker.name};
+      if (!scheduler->Lease(request.id, worker.name, now + settings_.lease_duration).ok()) return;
+      batch_.leases.push_back(request);
+      --worker.free_slots;
+      more = true;
+    }
+  }
+}
+
+bool Dispatcher::MustWrite(absl::Time now) const {
+  if (!batch_.changes.empty() || !batch_.leases.empty()) return true;
+  if (now - last_write_ > settings_.leader_lease / 3) return true;
+  // Renewals alone need not be written at every heartbeat.
+  return !batch_.renewals.empty() && now - last_renewal_ >= settings_.lease_duration / 4;
+}
+
+absl::Status Dispatcher::Written(const AppliedBatch& applied, absl::Time now) {
+  last_write_ = now;
+  if (!batch_.renewals.empty()) last_renewal_ = now;
+  if (applied.changed != batch_.changes.size()) return Parted("a task has ended otherwise");
+  if (applied.leased.size() != batch_.leases.size()) return Parted("a task can't be leased");
+  return absl::OkStatus();
+}
+
+}  // namespace hypershift
