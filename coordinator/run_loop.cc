@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "common/failpoint.h"
 #include "common/log.h"
 #include "common/status_macros.h"
 #include "coordinator/migration_setup.h"
@@ -144,7 +145,8 @@ absl::Status RunLoop::TakeBackExpired(Journal::Batch* batch) {
   state_->WithScheduler([&](Scheduler& scheduler) { expired = scheduler.Expired(now); });
   if (expired.empty()) return absl::OkStatus();
   // A stopped worker's session would keep its locks: it goes first. Then nobody but a new attempt can commit.
-  HS_RETURN_IF_ERROR(journal_->TerminateSessions(expired));
+  HS_RETURN_IF_ERROR(
+      AtFailpoint(Failpoint::kCoordinatorLeaseExpiry, "", [&] { return journal_->TerminateSessions(expired); }));
   HS_RETURN_IF_ERROR(TakeInDone(expired, {}));
   state_->WithScheduler([&](Scheduler& scheduler) {
     for (TaskId id : expired) {
