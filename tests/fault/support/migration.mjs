@@ -70,7 +70,7 @@ export class World {
     ]);
     world.from = makeDatabase(world.source.uri);
     query(world.from, schema);
-    world.config = writeConfig(folder, 'fault.yml', 'parallel_min_table_size: 1\nverify: true\nparallel: 3\n');
+    world.config = writeConfig(folder, 'fault.yml', 'parallel_min_table_size: 1\nverify: true\nparallel: 3\nforeign_keys_priority: deferred\n');
     world.wanted = { catalog: query(world.from, catalogSql), rows: fingerprints(world.from, relations) };
     return world;
   }
