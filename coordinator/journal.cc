@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
+#include "common/failpoint.h"
 #include "common/log.h"
 #include "common/names.h"
 #include "common/status_macros.h"
@@ -327,8 +328,7 @@ absl::StatusOr<std::optional<MigrationRecord>> Journal::FindLatest() { return Fi
 
 absl::Status Journal::Begin(const MigrationRecord& record, const std::string& holder, const std::string& address,
                             absl::Duration leader_lease) {
-  HS_ASSIGN_OR_RETURN(PgSession * session, Session());
-  HS_RETURN_IF_ERROR(session->Transaction([&](pqxx::work& work) -> absl::Status {
+  HS_RETURN_IF_ERROR(Write("begin", [&](pqxx::work& work) -> absl::Status {
     work.exec("SET LOCAL client_min_messages = warning");
     work.exec(kJournalSchemaSql);
     const pqxx::result lead = work.exec_params(kTakeLeadSql, holder, address, absl::ToDoubleSeconds(leader_lease));
@@ -348,8 +348,9 @@ absl::Status Journal::Begin(const MigrationRecord& record, const std::string& ho
 absl::Status Journal::TakeLead(const std::string& holder, const std::string& address, absl::Duration leader_lease) {
   HS_ASSIGN_OR_RETURN(PgSession * session, Session());
   HS_RETURN_IF_ERROR(session->Query(kEndDeposedSql).status());
-  HS_ASSIGN_OR_RETURN(const pqxx::result lead,
-                      session->Query(kTakeLeadSql, holder, address, absl::ToDoubleSeconds(leader_lease)));
+  HS_ASSIGN_OR_RETURN(const pqxx::result lead, AtFailpoint(Failpoint::kCoordinatorCommitSent, "take_lead", [&] {
+                        return session->Query(kTakeLeadSql, holder, address, absl::ToDoubleSeconds(leader_lease));
+                      }));
   if (lead.empty()) {
     HS_ASSIGN_OR_RETURN(const std::optional<LeaderInfo> leader, FindLeader());
     if (!leader.has_value()) return absl::UnavailableError("the leadership has just changed");
@@ -370,9 +371,18 @@ absl::StatusOr<std::optional<LeaderInfo>> Journal::FindLeader() {
   return std::optional<LeaderInfo>({Text(who[0][0]), absl::Seconds(Number<double>(who[0][1]))});
 }
 
-absl::Status Journal::AsLeader(const Body& body) {
+absl::Status Journal::Write(absl::string_view what, const Body& body) {
   HS_ASSIGN_OR_RETURN(PgSession * session, Session());
-  return session->Transaction([&](pqxx::work& work) -> absl::Status {
+  HS_RETURN_IF_ERROR(session->Transaction([&](pqxx::work& work) -> absl::Status {
+    HS_RETURN_IF_ERROR(AtFailpoint(Failpoint::kCoordinatorJournalWrite, what, [&] { return body(work); }));
+    return HitFailpoint(Failpoint::kCoordinatorCommitSent, FailpointSide::kBefore, what);
+  }));
+  HS_RETURN_IF_ERROR(HitFailpoint(Failpoint::kCoordinatorCommitSent, FailpointSide::kAfter, what));
+  return AtFailpoint(Failpoint::kCoordinatorCommitAnswered, what);
+}
+
+absl::Status Journal::AsLeader(absl::string_view what, const Body& body) {
+  return Write(what, [&](pqxx::work& work) -> absl::Status {
     const pqxx::result lead = work.exec_params(kLockLeaderSql, epoch_, absl::ToDoubleSeconds(leader_lease_));
     if (lead.affected_rows() != 1) {
       return absl::AbortedError("another coordinator has taken the lead; this one stops");
@@ -382,18 +392,18 @@ absl::Status Journal::AsLeader(const Body& body) {
 }
 
 absl::Status Journal::RenewLead() {
-  return AsLeader([](pqxx::work&) { return absl::OkStatus(); });
+  return AsLeader("renew_lead", [](pqxx::work&) { return absl::OkStatus(); });
 }
 
 absl::Status Journal::GiveUpLead() {
-  return AsLeader([](pqxx::work& work) {
+  return AsLeader("give_up_lead", [](pqxx::work& work) {
     work.exec("UPDATE _hypershift.leader SET expires_at = clock_timestamp()");
     return absl::OkStatus();
   });
 }
 
 absl::Status Journal::StoreArchive(const std::string& id, const std::string& archive) {
-  return AsLeader([&](pqxx::work& work) {
+  return AsLeader("archive", [&](pqxx::work& work) {
     work.exec_params("UPDATE _hypershift.migration SET archive = $2::bytea WHERE id = $1", id, ByteaText(archive));
     return absl::OkStatus();
   });
@@ -408,7 +418,7 @@ absl::StatusOr<std::string> Journal::LoadArchive(const std::string& id) {
 }
 
 absl::Status Journal::Advance(const std::string& id, JournalPhase phase, const std::vector<std::string>& statements) {
-  return AsLeader([&](pqxx::work& work) {
+  return AsLeader(phase == JournalPhase::kHypertables ? "pre_data" : "hypertables", [&](pqxx::work& work) {
     for (const std::string& statement : statements) work.exec(statement);
     work.exec_params("UPDATE _hypershift.migration SET phase = $2 WHERE id = $1", id, PhaseName(phase));
     return absl::OkStatus();
@@ -416,7 +426,7 @@ absl::Status Journal::Advance(const std::string& id, JournalPhase phase, const s
 }
 
 absl::Status Journal::WritePlan(const std::string& id, const Plan& plan, JournalPhase phase) {
-  return AsLeader([&](pqxx::work& work) {
+  return AsLeader("plan", [&](pqxx::work& work) {
     work.exec_params("DELETE FROM _hypershift.task WHERE migration_id = $1", id);
     work.exec_params("DELETE FROM _hypershift.barrier WHERE migration_id = $1", id);
     work.exec_params("DELETE FROM _hypershift.source_table WHERE migration_id = $1", id);
@@ -428,7 +438,7 @@ absl::Status Journal::WritePlan(const std::string& id, const Plan& plan, Journal
 
 absl::Status Journal::ReplaceLoad(const std::string& id, const std::vector<int>& tables,
                                   const std::vector<std::string>& statements, const Plan& plan) {
-  return AsLeader([&](pqxx::work& work) {
+  return AsLeader("replace_load", [&](pqxx::work& work) {
     const std::string ids = NumberArray(tables);
     for (const std::string& statement : statements) work.exec(statement);
     // Old barriers stay: an empty one is open.
@@ -443,7 +453,7 @@ absl::Status Journal::ReplaceLoad(const std::string& id, const std::vector<int>&
 }
 
 absl::Status Journal::ReplaceVerifications(const std::string& id, const Plan& plan) {
-  return AsLeader([&](pqxx::work& work) {
+  return AsLeader("replace_verifications", [&](pqxx::work& work) {
     work.exec_params("DELETE FROM _hypershift.task WHERE migration_id = $1 AND kind = 'verify'", id);
     InsertPlan(work, id, plan);
     return absl::OkStatus();
@@ -451,7 +461,7 @@ absl::Status Journal::ReplaceVerifications(const std::string& id, const Plan& pl
 }
 
 absl::Status Journal::StoreSnapshot(const std::string& id, const v1::Snapshot& snapshot) {
-  return AsLeader([&](pqxx::work& work) {
+  return AsLeader("store_snapshot", [&](pqxx::work& work) {
     work.exec_params(
         "UPDATE _hypershift.migration SET snapshot = $2, postmaster_start = $3, snapshot_taken_at = clock_timestamp(), "
         "snapshot_released_at = NULL WHERE id = $1",
@@ -462,7 +472,7 @@ absl::Status Journal::StoreSnapshot(const std::string& id, const v1::Snapshot& s
 
 absl::Status Journal::StoreReport(const std::string& id, const std::vector<std::string>& warnings,
                                   const std::vector<std::string>& left_out) {
-  return AsLeader([&](pqxx::work& work) {
+  return AsLeader("report", [&](pqxx::work& work) {
     work.exec_params("UPDATE _hypershift.migration SET warnings = $2, left_out = $3 WHERE id = $1", id,
                      JsonList(warnings), JsonList(left_out));
     return absl::OkStatus();
@@ -471,7 +481,7 @@ absl::Status Journal::StoreReport(const std::string& id, const std::vector<std::
 
 absl::Status Journal::RecordWorker(const std::string& id, const std::string& name, const std::string& zone, int slots,
                                    const std::string& version) {
-  return AsLeader([&](pqxx::work& work) {
+  return AsLeader("worker", [&](pqxx::work& work) {
     work.exec_params(
         "INSERT INTO _hypershift.worker (migration_id, name, zone, slots, version) VALUES ($1, $2, $3, $4, $5) "
         "ON CONFLICT (migration_id, name) DO UPDATE SET zone = excluded.zone, slots = excluded.slots, "
@@ -482,14 +492,14 @@ absl::Status Journal::RecordWorker(const std::string& id, const std::string& nam
 }
 
 absl::Status Journal::MarkSnapshotReleased(const std::string& id) {
-  return AsLeader([&](pqxx::work& work) {
+  return AsLeader("release", [&](pqxx::work& work) {
     work.exec_params("UPDATE _hypershift.migration SET snapshot_released_at = clock_timestamp() WHERE id = $1", id);
     return absl::OkStatus();
   });
 }
 
 absl::Status Journal::Finish(const std::string& id) {
-  return AsLeader([&](pqxx::work& work) {
+  return AsLeader("finish", [&](pqxx::work& work) {
     work.exec_params("UPDATE _hypershift.migration SET phase = 'done', finished_at = clock_timestamp() WHERE id = $1",
                      id);
     return absl::OkStatus();
@@ -576,7 +586,7 @@ absl::StatusOr<BarrierId> Journal::MaxBarrierId(const std::string& id) {
 absl::StatusOr<AppliedBatch> Journal::Apply(const JournalBatch& batch, absl::Duration lease) {
   AppliedBatch applied;
   const double lease_seconds = absl::ToDoubleSeconds(lease);
-  HS_RETURN_IF_ERROR(AsLeader([&](pqxx::work& work) -> absl::Status {
+  HS_RETURN_IF_ERROR(AsLeader("turn", [&](pqxx::work& work) -> absl::Status {
     for (const TaskChange& change : batch.changes) {
       applied.changed += work.exec_params(kChangeSql, change.id, change.attempt, TaskStateName(change.to),
                                           change.failures, change.error, change.sqlstate)
@@ -619,7 +629,7 @@ absl::StatusOr<AppliedBatch> Journal::Apply(const JournalBatch& batch, absl::Dur
 }
 
 absl::Status Journal::ExtendLeases(const std::string& id, absl::Duration lease) {
-  return AsLeader([&](pqxx::work& work) {
+  return AsLeader("extend_leases", [&](pqxx::work& work) {
     work.exec_params(
         "UPDATE _hypershift.task SET lease_expires_at = clock_timestamp() + make_interval(secs => $2) "
         "WHERE migration_id = $1 AND state = 'leased'",
@@ -629,14 +639,14 @@ absl::Status Journal::ExtendLeases(const std::string& id, absl::Duration lease) 
 }
 
 absl::Status Journal::TerminateSessions(const std::vector<TaskId>& ids) {
-  return AsLeader([&](pqxx::work& work) {
+  return AsLeader("terminate", [&](pqxx::work& work) {
     work.exec_params(kTerminateSql, NumberArray(ids));
     return absl::OkStatus();
   });
 }
 
 absl::Status Journal::RetryFailed(const std::string& id) {
-  return AsLeader([&](pqxx::work& work) {
+  return AsLeader("retry_failed", [&](pqxx::work& work) {
     work.exec_params(
         "UPDATE _hypershift.task SET state = 'pending', failures = 0, worker = '' WHERE migration_id = $1 AND state = "
         "'failed'",

@@ -13,6 +13,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "common/connection_string.h"
 #include "common/pg_session.h"
@@ -115,8 +116,10 @@ class Journal final : public TurnJournal {
 
  private:
   using Body = std::function<absl::Status(pqxx::work&)>;
-  // A transaction that first locks the leader's row and renews the lead.
-  absl::Status AsLeader(const Body& body);
+  // A transaction; `what` is its name for failpoints (common/failpoint.h).
+  absl::Status Write(absl::string_view what, const Body& body);
+  // One that first locks the leader's row and renews the lead.
+  absl::Status AsLeader(absl::string_view what, const Body& body);
   absl::StatusOr<std::optional<MigrationRecord>> FindWhere(const std::string& condition);
 
   ConnectionString target_;

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "common/failpoint.h"
 #include "common/names.h"
 #include "common/status_macros.h"
 
@@ -39,8 +40,9 @@ absl::StatusOr<std::unique_ptr<SnapshotHolder>> SnapshotHolder::Import(const Con
                                                                        const v1::Snapshot& expected) {
   HS_ASSIGN_OR_RETURN(std::unique_ptr<PgSession> session, OpenSession(source));
   HS_RETURN_IF_ERROR(session->Query(kBeginSql).status());
+  const std::string sql = absl::StrCat("SET TRANSACTION SNAPSHOT ", QuoteLiteral(expected.id()));
   const absl::Status imported =
-      session->Query(absl::StrCat("SET TRANSACTION SNAPSHOT ", QuoteLiteral(expected.id()))).status();
+      AtFailpoint(Failpoint::kCoordinatorSnapshotImport, "", [&] { return session->Query(sql).status(); });
   if (!imported.ok()) {
     return absl::FailedPreconditionError(absl::StrCat("the snapshot can't be imported: ", imported.message()));
   }
@@ -57,7 +59,9 @@ absl::StatusOr<std::unique_ptr<SnapshotHolder>> SnapshotHolder::Export(std::uniq
   if (expected != nullptr && !SameSnapshot(snapshot, *expected)) {
     return absl::FailedPreconditionError("the snapshot's id now means another snapshot: the source has been restarted");
   }
-  HS_ASSIGN_OR_RETURN(const pqxx::result exported, session->Query("SELECT pg_export_snapshot()"));
+  HS_ASSIGN_OR_RETURN(const pqxx::result exported, AtFailpoint(Failpoint::kCoordinatorSnapshotExport, "", [&] {
+                        return session->Query("SELECT pg_export_snapshot()");
+                      }));
   snapshot.set_id(exported[0][0].c_str());
   return std::unique_ptr<SnapshotHolder>(new SnapshotHolder(std::move(session), std::move(snapshot)));
 }

@@ -3,6 +3,7 @@
 #include <map>
 #include <utility>
 
+#include "common/failpoint.h"
 #include "common/log.h"
 #include "common/status_macros.h"
 #include "coordinator/migration_state.h"
@@ -68,7 +69,8 @@ absl::Status Turn::TakeBackExpired() {
   state_->WithScheduler([&](Scheduler& scheduler) { expired = scheduler.Expired(now); });
   if (expired.empty()) return absl::OkStatus();
   // A stopped worker's session would keep its locks: it goes first. Then nobody but a new attempt can commit.
-  HS_RETURN_IF_ERROR(journal_->TerminateSessions(expired));
+  HS_RETURN_IF_ERROR(
+      AtFailpoint(Failpoint::kCoordinatorLeaseExpiry, "", [&] { return journal_->TerminateSessions(expired); }));
   HS_RETURN_IF_ERROR(TakeIn(expired, {}));
   const size_t decided = dispatcher_.batch().changes.size();
   state_->WithScheduler([&](Scheduler& scheduler) { dispatcher_.TakeBack(expired, now, &scheduler); });

@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "common/copy_connection.h"
+#include "common/failpoint.h"
 #include "common/names.h"
 #include "common/pg_status.h"
 #include "common/status_macros.h"
@@ -106,7 +107,8 @@ absl::Status CompressAll(const v1::CompressWork& work, const TaskContext& task, 
       return MarkPermanent(absl::InternalError(absl::StrCat("chunk ", chunk->name, " still has status ", chunk->status,
                                                             " after ", kMaxCallsPerChunk, " calls of compress_chunk")));
     }
-    HS_RETURN_IF_ERROR(CompressOnce(target, *chunk));
+    HS_RETURN_IF_ERROR(
+        AtFailpoint(Failpoint::kWorkerCompressChunk, task.kind_name(), [&] { return CompressOnce(target, *chunk); }));
   }
 }
 

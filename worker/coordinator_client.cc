@@ -5,6 +5,7 @@
 
 #include "absl/time/clock.h"
 #include "common/coordinator_address.h"
+#include "common/failpoint.h"
 #include "common/grpc_status.h"
 #include "common/log.h"
 #include "common/status_macros.h"
@@ -42,32 +43,33 @@ CoordinatorClient::CoordinatorClient(const std::vector<std::string>& addresses, 
 
 absl::StatusOr<v1::RegisterResponse> CoordinatorClient::Register(const v1::RegisterRequest& request) {
   v1::RegisterResponse response;
-  HS_RETURN_IF_ERROR(CallAround(kCallTimeout, false, [&](v1::WorkerService::Stub* stub, grpc::ClientContext* context) {
-    return stub->Register(context, request, &response);
-  }));
+  HS_RETURN_IF_ERROR(
+      CallAround("Register", kCallTimeout, false, [&](v1::WorkerService::Stub* stub, grpc::ClientContext* context) {
+        return stub->Register(context, request, &response);
+      }));
   return response;
 }
 
 absl::StatusOr<v1::SynchronizeResponse> CoordinatorClient::Synchronize(const v1::SynchronizeRequest& request) {
   v1::SynchronizeResponse response;
   const absl::Duration wait = absl::Seconds(request.wait().seconds()) + absl::Nanoseconds(request.wait().nanos());
-  HS_RETURN_IF_ERROR(
-      CallAround(wait + kSynchronizeMargin, true, [&](v1::WorkerService::Stub* stub, grpc::ClientContext* context) {
-        return stub->Synchronize(context, request, &response);
-      }));
+  HS_RETURN_IF_ERROR(CallAround("Synchronize", wait + kSynchronizeMargin, true,
+                                [&](v1::WorkerService::Stub* stub, grpc::ClientContext* context) {
+                                  return stub->Synchronize(context, request, &response);
+                                }));
   return response;
 }
 
 absl::Status CoordinatorClient::Complete(const v1::CompleteRequest& request) {
   v1::CompleteResponse response;
-  return CallAround(kCallTimeout, false, [&](v1::WorkerService::Stub* stub, grpc::ClientContext* context) {
+  return CallAround("Complete", kCallTimeout, false, [&](v1::WorkerService::Stub* stub, grpc::ClientContext* context) {
     return stub->Complete(context, request, &response);
   });
 }
 
 absl::Status CoordinatorClient::Fail(const v1::FailRequest& request) {
   v1::FailResponse response;
-  return CallAround(kCallTimeout, false, [&](v1::WorkerService::Stub* stub, grpc::ClientContext* context) {
+  return CallAround("Fail", kCallTimeout, false, [&](v1::WorkerService::Stub* stub, grpc::ClientContext* context) {
     return stub->Fail(context, request, &response);
   });
 }
@@ -77,34 +79,36 @@ void CoordinatorClient::Interrupt() {
   if (interruptible_ != nullptr) interruptible_->TryCancel();
 }
 
-absl::Status CoordinatorClient::CallAround(absl::Duration timeout, bool interruptible, const OneCall& call) {
+absl::Status CoordinatorClient::CallAround(absl::string_view method, absl::Duration timeout, bool interruptible,
+                                           const OneCall& call) {
   absl::Status status = absl::UnavailableError("no coordinator address is known");
   const size_t count = EndpointCount();
   for (size_t tried = 0; tried < count; ++tried) {
     const Endpoint endpoint = Current();
-    status = CallOne(endpoint.stub.get(), timeout, interruptible, call);
+    status = CallOne(endpoint.stub.get(), method, timeout, interruptible, call);
     if (!IsNoAnswer(status)) return status;
     Leave(endpoint.address);
   }
   if (!FindLeader()) return absl::UnavailableError(status.message());
-  status = CallOne(Current().stub.get(), timeout, interruptible, call);
+  status = CallOne(Current().stub.get(), method, timeout, interruptible, call);
   return IsNoAnswer(status) ? absl::UnavailableError(status.message()) : status;
 }
 
-absl::Status CoordinatorClient::CallOne(v1::WorkerService::Stub* stub, absl::Duration timeout, bool interruptible,
-                                        const OneCall& call) {
+absl::Status CoordinatorClient::CallOne(v1::WorkerService::Stub* stub, absl::string_view method, absl::Duration timeout,
+                                        bool interruptible, const OneCall& call) {
   grpc::ClientContext context;
   context.set_deadline(absl::ToChronoTime(absl::Now() + timeout));
   if (interruptible) {
     MutexLock lock(&mutex_);
     interruptible_ = &context;
   }
-  const grpc::Status status = call(stub, &context);
+  const absl::Status status =
+      AtFailpoint(Failpoint::kWorkerRpcSent, method, [&] { return FromGrpcStatus(call(stub, &context)); });
   if (interruptible) {
     MutexLock lock(&mutex_);
     interruptible_ = nullptr;
   }
-  return FromGrpcStatus(status);
+  return status.ok() ? AtFailpoint(Failpoint::kWorkerRpcAnswered, method) : status;
 }
 
 CoordinatorClient::Endpoint CoordinatorClient::Current() const {

@@ -18,6 +18,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "common/mutex.h"
 #include "hypershift/v1/worker.grpc.pb.h"
@@ -49,8 +50,9 @@ class CoordinatorClient {
   };
   using OneCall = std::function<grpc::Status(v1::WorkerService::Stub*, grpc::ClientContext*)>;
 
-  absl::Status CallAround(absl::Duration timeout, bool interruptible, const OneCall& call);
-  absl::Status CallOne(v1::WorkerService::Stub* stub, absl::Duration timeout, bool interruptible, const OneCall& call);
+  absl::Status CallAround(absl::string_view method, absl::Duration timeout, bool interruptible, const OneCall& call);
+  absl::Status CallOne(v1::WorkerService::Stub* stub, absl::string_view method, absl::Duration timeout,
+                       bool interruptible, const OneCall& call);
   Endpoint Current() const;
   size_t EndpointCount() const;
   // Moves on to the next address, unless another thread has already left this one.

@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/copy_connection.h"
+#include "common/failpoint.h"
 #include "common/pg_status.h"
 #include "common/status_macros.h"
 #include "worker/source_read.h"
@@ -58,7 +59,8 @@ absl::StatusOr<int64_t> WriteTarget(const v1::CopyWork& work, const TaskContext&
     HS_ASSIGN_OR_RETURN(piece, task.ring->Next());
   }
   HS_RETURN_IF_ERROR(task.progress->CheckCancelled());
-  absl::StatusOr<int64_t> rows = writer->Finish();
+  absl::StatusOr<int64_t> rows =
+      AtFailpoint(Failpoint::kWorkerCopyEnd, task.kind_name(), [&] { return writer->Finish(); });
   if (!rows.ok()) return WithContext(rows.status(), "target");
   return rows;
 }

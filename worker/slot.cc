@@ -54,6 +54,7 @@ absl::Status Slot::Run(TaskBoard::Entry* entry) {
   TaskContext task;
   task.id = entry->lease.id();
   task.attempt = entry->lease.attempt();
+  task.kind = entry->lease.kind();
   task.connections = &connections_;
   task.ring = &ring_;
   task.progress = &entry->progress;

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "common/failpoint.h"
 #include "common/names.h"
 #include "common/pg_status.h"
 #include "common/status_macros.h"
@@ -35,9 +36,9 @@ absl::Status Refused(const v1::Snapshot& snapshot, absl::string_view why) {
 }  // namespace
 
 absl::Status BeginOnSnapshot(CopyConnection* source, const v1::Snapshot& snapshot) {
-  const auto row =
-      source->Execute(absl::StrCat("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT ",
-                                   QuoteLiteral(snapshot.id()), "; SELECT ", IdentitySql(source)));
+  const std::string sql = absl::StrCat("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT ",
+                                       QuoteLiteral(snapshot.id()), "; SELECT ", IdentitySql(source));
+  const auto row = AtFailpoint(Failpoint::kWorkerSnapshotImport, "", [&] { return source->Execute(sql); });
   if (!row.ok() && IsMissingSnapshot(row.status())) {
     return Refused(snapshot, absl::StrCat("is no longer there (", row.status().message(), ")"));
   }
@@ -57,7 +58,8 @@ absl::Status BeginOnSnapshot(CopyConnection* source, const v1::Snapshot& snapsho
 }
 
 absl::StatusOr<v1::Snapshot> ExportSnapshot(CopyConnection* source) {
-  const auto row = source->Execute(absl::StrCat("SELECT pg_catalog.pg_export_snapshot(), ", IdentitySql(source)));
+  const std::string sql = absl::StrCat("SELECT pg_catalog.pg_export_snapshot(), ", IdentitySql(source));
+  const auto row = AtFailpoint(Failpoint::kWorkerSnapshotExport, "", [&] { return source->Execute(sql); });
   if (!row.ok()) return WithContext(row.status(), "source");
   if (row->size() != 3) return absl::InternalError("source: no answer to pg_export_snapshot()");
   v1::Snapshot snapshot;

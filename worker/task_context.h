@@ -4,8 +4,10 @@
 
 #include <atomic>
 #include <cstdint>
+#include <string>
 
 #include "absl/status/status.h"
+#include "hypershift/v1/types.pb.h"
 #include "worker/buffer_ring.h"
 #include "worker/slot_connections.h"
 
@@ -28,9 +30,13 @@ struct TaskProgress {
 struct TaskContext {
   int64_t id = 0;
   int32_t attempt = 0;
+  v1::TaskKind::Kind kind = v1::TaskKind::KIND_UNSPECIFIED;
   SlotConnections* connections = nullptr;
   BufferRing* ring = nullptr;
   TaskProgress* progress = nullptr;
+
+  // For failpoints.
+  const std::string& kind_name() const { return v1::TaskKind::Kind_Name(kind); }
 };
 
 }  // namespace hypershift

@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "common/failpoint.h"
 #include "common/journal_sql.h"
 #include "common/log.h"
 #include "common/names.h"
@@ -69,7 +70,9 @@ absl::StatusOr<CopyConnection*> ClaimTask(const TaskContext& task) {
   for (bool last : {false, true}) {
     HS_ASSIGN_OR_RETURN(CopyConnection* const target, task.connections->Target());
     int64_t claimed = 0;
-    const absl::Status status = target->Execute(kClaimTaskSql, Key(task), &claimed).status();
+    const absl::Status status = AtFailpoint(Failpoint::kWorkerClaim, task.kind_name(), [&] {
+      return target->Execute(kClaimTaskSql, Key(task), &claimed).status();
+    });
     if (status.ok() && claimed == 1) return target;
     if (status.ok()) return StaleError(task);
     if (last || !target->broken()) return WithContext(status, "target");
@@ -96,13 +99,17 @@ absl::Status FinishTask(const TaskContext& task, CopyConnection* target, const T
   parameters.insert(parameters.end(), {absl::StrCat(outcome.rows), absl::StrCat(outcome.bytes), outcome.digest,
                                        outcome.rewritable_digest});
   int64_t finished = 0;
-  const absl::Status updated = target->Execute(kFinishTaskSql, parameters, &finished).status();
+  const absl::Status updated = AtFailpoint(Failpoint::kWorkerJournalWrite, task.kind_name(), [&] {
+    return target->Execute(kFinishTaskSql, parameters, &finished).status();
+  });
   if (!updated.ok()) return WithContext(updated, "target");
   if (finished != 1) {
     (void)target->Execute("ROLLBACK");
     return StaleError(task);
   }
-  absl::Status committed = target->Execute("COMMIT").status();
+  absl::Status committed =
+      AtFailpoint(Failpoint::kWorkerCommitSent, task.kind_name(), [&] { return target->Execute("COMMIT").status(); });
+  if (committed.ok()) committed = AtFailpoint(Failpoint::kWorkerCommitAnswered, task.kind_name());
   if (committed.ok()) return committed;
   if (target->broken() || absl::IsUnavailable(committed)) return ResolveInDoubt(task, committed);
   return WithContext(committed, "target");

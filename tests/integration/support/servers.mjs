@@ -178,9 +178,9 @@ function cleanEnvironment(env) {
 // Pids of every hypershift that was started here.
 export const started = [];
 
-// Starts hypershift; `done` resolves with its exit status and what it printed.
+// Starts hypershift, or `options.program`; `done` resolves with its exit status and what it printed.
 export function start(args, env = {}, options = {}) {
-  const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'], env: cleanEnvironment(env), ...options });
+  const child = spawn(options.program ?? program, args, { stdio: ['ignore', 'pipe', 'pipe'], env: cleanEnvironment(env), ...options });
   started.push(child.pid);
   let stdout = '';
   let stderr = '';
