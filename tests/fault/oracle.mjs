@@ -69,7 +69,7 @@ export function journalProblems(target, expected) {
     if (own.length === 0) problems.push(`journal: no range of ${table} was planned`);
     if (new Set(own.map((copy) => copy.key)).size !== own.length) problems.push(`journal: a range of ${table} stands there twice`);
     if (rows !== wanted) problems.push(`journal: the ranges of ${table} have ${rows} rows, the table ${wanted}`);
-    const blocks = own.length > 1 && own.every((copy) => copy.key.startsWith('ctid'));
+    const blocks = own.length > 0 && own.every((copy) => copy.key.startsWith('ctid'));
     const gap = blocks ? coverageProblem(own.map((copy) => copy.key)) : '';
     if (gap) problems.push(`journal: ranges of ${table}: ${gap}`);
   }

@@ -66,16 +66,16 @@ export function makePlan(seed, { leases = 2000, restarts = true } = {}) {
     keeper: !mayLose || random.chance(0.3),
     slots: Array.from({ length: workers }, () => random.int(1, 3)),
     verify: random.chance(0.3),
-    bytesPerSecond: random.int(4, 10) * 1_000_000,
+    bytesPerSecond: random.int(2, 8) * 1_000_000,
     faults: [],
   };
   const weights = { ...common, ...(mayLose ? losing : {}) };
   if (!restarts) delete weights['restart target'];
   let at = random.int(0, 3000);
-  for (let left = random.int(3, 10); left > 0; --left) {
+  for (let left = random.int(4, 14); left > 0; --left) {
     const kind = random.pickWeighted(weights);
     plan.faults.push({ at, kind, ...chooseFault(kind, random, workers, leases) });
-    at += random.magnitude(100, 2500);
+    at += random.magnitude(100, 4000);
   }
   return plan;
 }

@@ -200,10 +200,19 @@ export class World {
 
   workerEnded(member, code, signal, said) {
     const last = said.trim().split('\n').slice(-2).join(' | ');
-    // A coordinator that ends tells its workers so; whoever repeats its command starts them again too.
-    if (code === 0 && this.told !== undefined) this.endings['worker sent home'] = (this.endings['worker sent home'] ?? 0) + 1;
-    else this.problem(`${member.name} ended with ${signal ?? code}: ${last}`);
-    this.startLater(member, 300);
+    if (code !== 0) {
+      this.problem(`${member.name} ended with ${signal ?? code}: ${last}`);
+      this.startLater(member, 300);
+      return;
+    }
+    // A coordinator that ends has told its workers so; whoever repeats its command starts them again too.
+    member.due = true;
+    const wentAt = Date.now();
+    this.after(10_000, () => {
+      if (!(this.told > wentAt - 15_000)) this.problem(`${member.name} went home, and no coordinator ended: ${last}`);
+      this.endings['worker sent home'] = (this.endings['worker sent home'] ?? 0) + 1;
+      this.startLater(member, 0);
+    });
   }
 
   finish() {

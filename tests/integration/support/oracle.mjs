@@ -2,11 +2,12 @@
 // differ, which rows. Nothing of the product is used here. tests/fault/oracle.test.mjs shows that it misses nothing.
 import { query } from './servers.mjs';
 
+// A row is written (t.*): t alone would mean a column of that name, where there is one.
 const pinned = "SET extra_float_digits = 3; SET timezone = 'UTC'; SET bytea_output = 'hex'; SET intervalstyle = 'postgres';";
 
 // "count sum" of a table's own rows, or of those that a condition picks.
 export function fingerprint(uri, table, where = 'true') {
-  const sql = `${pinned} SELECT count(*) || ' ' || coalesce(sum(hashtextextended(t::text, 0)), 0) FROM ${table} t WHERE ${where}`;
+  const sql = `${pinned} SELECT count(*) || ' ' || coalesce(sum(hashtextextended((t.*)::text, 0)), 0) FROM ${table} t WHERE ${where}`;
   return query(uri, sql).at(-1);
 }
 
@@ -20,13 +21,13 @@ export function tables(uri) {
 export function fingerprints(uri, names = tables(uri)) {
   // Numbered: the parts of a UNION ALL may run in parallel and come in any order.
   const lines = query(uri, pinned + names.map((name, i) =>
-    `SELECT ${i} AS i, count(*) || ' ' || coalesce(sum(hashtextextended(t::text, 0)), 0) FROM ${name} t`).join(' UNION ALL ') + ' ORDER BY i');
+    `SELECT ${i} AS i, count(*) || ' ' || coalesce(sum(hashtextextended((t.*)::text, 0)), 0) FROM ${name} t`).join(' UNION ALL ') + ' ORDER BY i');
   return Object.fromEntries(names.map((name, i) => [name, lines[i].slice(lines[i].indexOf('|') + 1)]));
 }
 
 // A table's rows in an order that both servers agree on: a hash, and the beginning of the row for a person to read.
 const orderedRows = (uri, table) => query(uri, `${pinned}
-  SELECT md5(t::text) || ' ' || left(translate(t::text, E'\n\r', '  '), 150) FROM ${table} t ORDER BY 1`);
+  SELECT md5((t.*)::text) || ' ' || left(translate((t.*)::text, E'\n\r', '  '), 150) FROM ${table} t ORDER BY 1`);
 
 // Walks two ordered lists: what stands in one alone, as often as it stands there more often than in the other.
 function mergeDifference(here, there) {
