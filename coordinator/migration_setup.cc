@@ -361,6 +361,7 @@ absl::Status MigrationSetup::ContinueFrom(JournalPhase phase) {
   HS_RETURN_IF_ERROR(LoadState());
   state_->SetReport(record_.warnings, record_.left_out);
   state_->SetPhase(v1::MigrationPhase::PHASE_RUN, "runs");
+  LogInfo("set up: tasks can run", {{"migration", record_.id}});
   return absl::OkStatus();
 }
 

@@ -1,0 +1,62 @@
+// Throw-away PostgreSQL servers that a storm may restart under its processes.
+import { spawn } from 'node:child_process';
+import { mkdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { startServer, withDatabase } from '../integration/support/servers.mjs';
+
+// Runs a program without blocking: the proxies must go on meanwhile. Resolves with what it printed, or rejects.
+export function execute(command, args, { input = '', env = process.env } = {}) {
+  return new Promise((resolve, reject) => {
+    const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'pipe'], env, cwd: '/' });
+    let out = '';
+    let err = '';
+    child.stdout.on('data', (chunk) => (out += chunk));
+    child.stderr.on('data', (chunk) => (err += chunk));
+    child.on('error', reject);
+    child.on('exit', (code) => {
+      // Not 'close': a server that pg_ctl started would keep the pipes open.
+      setImmediate(() => (code === 0 ? resolve(out) : reject(new Error(`${command} ended with ${code}: ${err || out}`))));
+    });
+    child.stdin.end(input);
+  });
+}
+
+// Rows of a query as lines, without blocking.
+export async function ask(uri, sql) {
+  const out = await execute('psql', ['-X', '-q', '-A', '-t', '-v', 'ON_ERROR_STOP=1', '-d', uri, '-c', sql],
+    { env: { ...process.env, PGCONNECT_TIMEOUT: '5' } });
+  return out.split('\n').filter((line) => line !== '');
+}
+
+export class Cluster {
+  static async start(folder) {
+    mkdirSync(folder, { recursive: true, mode: 0o755 });
+    const cluster = new Cluster();
+    cluster.server = await startServer('source-server', folder, '--set', 'full_page_writes=off', '--set', 'max_connections=200');
+    cluster.uri = cluster.server.uri;
+    cluster.port = Number(new URL(cluster.uri).port);
+    cluster.folder = join(folder, 'source');
+    return cluster;
+  }
+
+  // immediate: as after a crash. fast: sessions are told.
+  async restart(mode) {
+    const bindir = readFileSync(join(this.folder, 'bindir'), 'utf8');
+    const args = ['restart', '-D', join(this.folder, 'cluster/data'), '-m', mode, '-w', '-t', '60', '-s', '-l', join(this.folder, 'cluster/log')];
+    if (process.getuid() === 0) await execute('runuser', ['-u', 'postgres', '--', join(bindir, 'pg_ctl'), ...args]);
+    else await execute(join(bindir, 'pg_ctl'), args);
+  }
+
+  async makeDatabase(name, template = 'template0') {
+    await ask(this.uri, `CREATE DATABASE ${name} TEMPLATE ${template} STRATEGY file_copy`);
+    return withDatabase(this.uri, name);
+  }
+
+  async dropDatabase(name) {
+    await ask(this.uri, `DROP DATABASE IF EXISTS ${name} WITH (FORCE)`);
+  }
+
+  stop() {
+    return this.server.stop();
+  }
+}
