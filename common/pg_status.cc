@@ -24,16 +24,16 @@ absl::StatusCode CodeOf(absl::string_view sqlstate) {
   };
   // The first that fits counts: single codes stand before their classes.
   static constexpr Rule kRules[] = {
-      {"08", absl::StatusCode::kUnavailable},         {"57P0", absl::StatusCode::kUnavailable},
-      {"25P03", absl::StatusCode::kUnavailable},      {"25P04", absl::StatusCode::kUnavailable},
-      {"53300", absl::StatusCode::kUnavailable},      {"57014", absl::StatusCode::kCancelled},
-      {"40001", absl::StatusCode::kAborted},          {"40P01", absl::StatusCode::kAborted},
-      {"55P03", absl::StatusCode::kAborted},          {"28", absl::StatusCode::kUnauthenticated},
-      {"42501", absl::StatusCode::kPermissionDenied}, {"23505", absl::StatusCode::kAlreadyExists},
-      {"53", absl::StatusCode::kResourceExhausted},   {"22", absl::StatusCode::kInvalidArgument},
-      {"23", absl::StatusCode::kInvalidArgument},     {"42P01", absl::StatusCode::kNotFound},
-      {"42703", absl::StatusCode::kNotFound},         {"3D000", absl::StatusCode::kNotFound},
-      {"3F000", absl::StatusCode::kNotFound},
+      {"08", absl::StatusCode::kUnavailable},      {"57P0", absl::StatusCode::kUnavailable},
+      {"25006", absl::StatusCode::kUnavailable},   {"25P03", absl::StatusCode::kUnavailable},
+      {"25P04", absl::StatusCode::kUnavailable},   {"53300", absl::StatusCode::kUnavailable},
+      {"57014", absl::StatusCode::kCancelled},     {"40001", absl::StatusCode::kAborted},
+      {"40P01", absl::StatusCode::kAborted},       {"55P03", absl::StatusCode::kAborted},
+      {"28", absl::StatusCode::kUnauthenticated},  {"42501", absl::StatusCode::kPermissionDenied},
+      {"23505", absl::StatusCode::kAlreadyExists}, {"53", absl::StatusCode::kResourceExhausted},
+      {"22", absl::StatusCode::kInvalidArgument},  {"23", absl::StatusCode::kInvalidArgument},
+      {"42P01", absl::StatusCode::kNotFound},      {"42703", absl::StatusCode::kNotFound},
+      {"3D000", absl::StatusCode::kNotFound},      {"3F000", absl::StatusCode::kNotFound},
   };
   if (sqlstate.empty()) return absl::StatusCode::kUnavailable;
   for (const Rule& rule : kRules) {
@@ -89,8 +89,10 @@ std::string SqlState(const absl::Status& status) {
 
 bool IsRetryable(const absl::Status& status) {
   if (absl::IsUnavailable(status)) return true;
-  // Without an SQLSTATE it is the coordinator's answer to a stale lease, not a database's.
-  return absl::IsAborted(status) && !SqlState(status).empty();
+  const std::string sqlstate = SqlState(status);
+  if (sqlstate == "53200") return true;
+  // Without an SQLSTATE it is the coordinator's answer to a stale lease, or a stop, and not a database's.
+  return (absl::IsAborted(status) || absl::IsCancelled(status)) && !sqlstate.empty();
 }
 
 absl::Status WithContext(const absl::Status& status, absl::string_view context) {

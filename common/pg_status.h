@@ -12,8 +12,8 @@
 
 namespace hypershift {
 
-// The code by class of SQLSTATE: 08*, 57P0*, 25P03, 25P04, 53300 and no SQLSTATE at all (the connection broke) are
-// kUnavailable; 40001, 40P01, 55P03 kAborted; 57014 kCancelled; 28* kUnauthenticated; 42501 kPermissionDenied; 23505
+// The code by class of SQLSTATE: 08*, 57P0*, 25006, 25P03, 25P04, 53300 and no SQLSTATE at all (the connection broke)
+// are kUnavailable; 40001, 40P01, 55P03 kAborted; 57014 kCancelled; 28* kUnauthenticated; 42501 kPermissionDenied; 23505
 // kAlreadyExists; other 53* kResourceExhausted; 22* and other 23* kInvalidArgument; 42P01, 42703, 3D000, 3F000
 // kNotFound; everything else kInternal.
 //
@@ -25,8 +25,9 @@ absl::Status PgErrorStatus(absl::string_view message, absl::string_view sqlstate
 std::string SqlState(const absl::Status& status);
 
 // Whether the same statement can succeed later without anybody's help: connection loss, serialization failure,
-// deadlock, shutdown, lock timeout, too many connections. Data, permission and constraint errors are not, nor is
-// kAborted without an SQLSTATE: that is a stale lease.
+// deadlock, shutdown, a server that has become a stand-by, lock timeout, too many connections, a lack of memory, a
+// statement that somebody cancelled. Data, permission and constraint errors are not, nor are kAborted and kCancelled
+// without an SQLSTATE: those are a stale lease and a stop.
 bool IsRetryable(const absl::Status& status);
 
 // The same status with "context: " before its message; payloads kept.

@@ -16,14 +16,21 @@ bool Agree(const TaskRow& row, const Task& task) {
          (row.task.state == TaskState::STATE_DONE && task.state == TaskState::STATE_LEASED);
 }
 
+std::string WithRemedy(const FailureReport& report) {
+  const absl::string_view remedy = FailureRemedy(report.sqlstate);
+  return remedy.empty() ? report.error : absl::StrCat(report.error, " (", remedy, ", then retry the table)");
+}
+
 absl::Status Parted(const std::string& what) {
   return absl::UnavailableError(absl::StrCat("the journal knows of changes that the coordinator does not: ", what));
 }
 
 }  // namespace
 
-absl::Duration RetryDelay(int failures) {
-  return std::min(absl::Seconds(60), absl::Milliseconds(500) * (int64_t{1} << std::clamp(failures, 0, 10)));
+absl::Duration RetryDelay(int setbacks, FailureClass failure_class) {
+  const bool waits = failure_class == FailureClass::kOutage || failure_class == FailureClass::kContended;
+  return std::min(absl::Seconds(waits ? 10 : 60),
+                  absl::Milliseconds(500) * (int64_t{1} << std::clamp(setbacks, 0, 10)));
 }
 
 void Dispatcher::Begin(const Circumstances& circumstances) {
@@ -54,15 +61,23 @@ absl::StatusOr<std::vector<TaskRow>> Dispatcher::TakeIn(const std::vector<TaskRo
 void Dispatcher::TakeInFailure(const FailureReport& report, absl::Time now, Scheduler* scheduler) {
   const Task* task = scheduler->Find(report.id);
   if (task->state != TaskState::STATE_LEASED || task->attempt != report.attempt) return;  // Stale, or said twice.
-  // A stop and a lost snapshot are nobody's fault and count against no limit.
-  const bool innocent =
-      circumstances_.stopping || (task->kind == TaskKind::KIND_COPY && !circumstances_.snapshot_is_held);
-  const bool again = report.retryable && (innocent || task->failures + 1 < settings_.retry_limit);
+  const FailureClass failure_class = ClassifyFailure(report.retryable, report.sqlstate);
+  const bool counts = Counts(*task, failure_class, now);
+  const bool again = failure_class != FailureClass::kFinal && (!counts || task->failures + 1 < settings_.retry_limit);
+  const absl::Time not_before = now + RetryDelay(task->setbacks, failure_class);
   const absl::Status applied =
-      again ? scheduler->Release(report.id, report.attempt, now + RetryDelay(task->failures), report.error, !innocent)
-            : scheduler->Fail(report.id, report.attempt, report.error);
+      again ? scheduler->Release(report.id, report.attempt, now, not_before, report.error, counts)
+            : scheduler->Fail(report.id, report.attempt, WithRemedy(report));
   if (!applied.ok()) return;
-  batch_.changes.push_back({report.id, report.attempt, task->state, task->failures, report.error, report.sqlstate});
+  batch_.changes.push_back({report.id, report.attempt, task->state, task->failures, task->error, report.sqlstate});
+}
+
+// A stop, a lost snapshot, somebody else's lock and an outage are not the task's fault.
+bool Dispatcher::Counts(const Task& task, FailureClass failure_class, absl::Time now) const {
+  if (circumstances_.stopping) return false;
+  if (task.kind == TaskKind::KIND_COPY && !circumstances_.snapshot_is_held) return false;
+  if (failure_class == FailureClass::kContended) return false;
+  return failure_class != FailureClass::kOutage || now - task.failing_since > settings_.outage_patience;
 }
 
 void Dispatcher::TakeBack(const std::vector<TaskId>& expired, absl::Time now, Scheduler* scheduler) {
@@ -71,7 +86,7 @@ void Dispatcher::TakeBack(const std::vector<TaskId>& expired, absl::Time now, Sc
     if (task == nullptr || task->state != TaskState::STATE_LEASED || task->lease_expires > now) continue;
     const std::string error = absl::StrCat("the lease of worker ", task->worker, " expired");
     const int attempt = task->attempt;
-    if (!scheduler->Release(id, attempt, now, error, /*counts_as_failure=*/false).ok()) continue;
+    if (!scheduler->Release(id, attempt, now, now, error, /*counts_as_failure=*/false).ok()) continue;
     batch_.changes.push_back({id, attempt, TaskState::STATE_PENDING, task->failures, error, ""});
   }
 }

@@ -14,6 +14,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "coordinator/failure_class.h"
 #include "coordinator/journal_rows.h"
 #include "coordinator/scheduler.h"
 
@@ -38,6 +39,8 @@ struct DispatchSettings {
   absl::Duration lease_duration = absl::Seconds(20);
   absl::Duration leader_lease = absl::Seconds(10);
   int retry_limit = 5;  // Failures that count against a task until it is given up.
+  // For so long no outage counts against a task. Afterwards it does: what ends the server each time is no outage.
+  absl::Duration outage_patience = absl::Minutes(30);
   bool verify_only = false;
 };
 
@@ -47,8 +50,9 @@ struct Circumstances {
   bool snapshot_is_held = true;  // Copies can run.
 };
 
-// The pause after an attempt that failed when `failures` others had failed before: 0.5 s, doubled up to a minute.
-absl::Duration RetryDelay(int failures);
+// The pause after an attempt that failed when `setbacks` others in a row had failed before: 0.5 s, doubled up to a
+// minute; to 10 s while it waits for others, so that it goes on soon when they are done.
+absl::Duration RetryDelay(int setbacks, FailureClass failure_class);
 
 class Dispatcher {
  public:
@@ -78,6 +82,7 @@ class Dispatcher {
 
  private:
   bool MayRun(const Task& task) const;
+  bool Counts(const Task& task, FailureClass failure_class, absl::Time now) const;
   void TakeInFailure(const FailureReport& report, absl::Time now, Scheduler* scheduler);
 
   const DispatchSettings settings_;

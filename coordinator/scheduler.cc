@@ -102,7 +102,7 @@ absl::Status Scheduler::Finish(TaskId id, int attempt, int64_t rows, int64_t byt
   return absl::OkStatus();
 }
 
-absl::Status Scheduler::Release(TaskId id, int attempt, absl::Time not_before, const std::string& error,
+absl::Status Scheduler::Release(TaskId id, int attempt, absl::Time now, absl::Time not_before, const std::string& error,
                                 bool counts_as_failure) {
   HS_ASSIGN_OR_RETURN(Task * task, FindMutable(id));
   HS_RETURN_IF_ERROR(Transition(task, attempt, TaskEvent::kRelease));
@@ -112,6 +112,8 @@ absl::Status Scheduler::Release(TaskId id, int attempt, absl::Time not_before, c
   task->not_before = not_before;
   task->error = error;
   if (counts_as_failure) ++task->failures;
+  ++task->setbacks;
+  task->failing_since = std::min(task->failing_since, now);
   SetReady(*task, true);
   return absl::OkStatus();
 }
@@ -131,7 +133,8 @@ absl::Status Scheduler::Fail(TaskId id, int attempt, const std::string& error) {
 absl::Status Scheduler::Retry(TaskId id) {
   HS_ASSIGN_OR_RETURN(Task * task, FindMutable(id));
   HS_RETURN_IF_ERROR(Transition(task, task->attempt, TaskEvent::kRetry));
-  task->failures = 0;
+  task->failures = task->setbacks = 0;
+  task->failing_since = absl::InfiniteFuture();
   task->not_before = absl::InfinitePast();
   --failed_total_;
   if (GatesOpen(*task)) SetReady(*task, true);

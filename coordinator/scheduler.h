@@ -48,7 +48,9 @@ struct Task {
   std::string worker;
   absl::Time lease_expires;
   absl::Time not_before = absl::InfinitePast();  // A retry's delay.
-  int failures = 0;
+  int failures = 0;                              // Of its attempts, as far as they count against the limit.
+  int setbacks = 0;                              // Attempts in a row that ended without a commit. Not in the journal.
+  absl::Time failing_since = absl::InfiniteFuture();  // The first of them.
   std::string error;
   int64_t rows = 0;
   int64_t bytes = 0;
@@ -67,8 +69,9 @@ class Scheduler {
   // the transition table has no such transition.
   absl::Status Lease(TaskId id, const std::string& worker, absl::Time expires);
   absl::Status Finish(TaskId id, int attempt, int64_t rows, int64_t bytes);
-  // counts_as_failure: an error of the attempt, not an expiry or a stop.
-  absl::Status Release(TaskId id, int attempt, absl::Time not_before, const std::string& error, bool counts_as_failure);
+  // counts_as_failure: the attempt's own error, not an expiry, a stop or an outage.
+  absl::Status Release(TaskId id, int attempt, absl::Time now, absl::Time not_before, const std::string& error,
+                       bool counts_as_failure);
   absl::Status Fail(TaskId id, int attempt, const std::string& error);
   absl::Status Retry(TaskId id);
 

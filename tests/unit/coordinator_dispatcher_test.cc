@@ -50,12 +50,12 @@ class DispatcherTest : public ::testing::Test {
   }
 
   // One turn in which an attempt failed in a way that another may cure.
-  TaskChange FailOnce(TaskId id, const Circumstances& circumstances) {
+  TaskChange FailOnce(TaskId id, const Circumstances& circumstances, const std::string& sqlstate = "40P01") {
     now_ += absl::Minutes(2);
     dispatcher_.Begin(circumstances);
     dispatcher_.Lease({{"w", 1}}, now_, &*scheduler_);
     dispatcher_.Begin(circumstances);
-    const FailureReport report{id, scheduler_->Find(id)->attempt, "broken", "08006", true};
+    const FailureReport report{id, scheduler_->Find(id)->attempt, "broken", sqlstate, true};
     EXPECT_TRUE(dispatcher_.TakeIn({RowOf(id, TaskState::STATE_LEASED)}, {report}, now_, &*scheduler_).ok());
     EXPECT_THAT(dispatcher_.batch().changes, SizeIs(1));
     return dispatcher_.batch().changes.empty() ? TaskChange() : dispatcher_.batch().changes[0];
@@ -91,6 +91,44 @@ TEST_F(DispatcherTest, LimitsRetriesAfterTheSnapshotWasReleased) {
   const TaskChange last = FailOnce(1, released);
   EXPECT_EQ(last.to, TaskState::STATE_FAILED);
   EXPECT_EQ(last.failures, 3);
+}
+
+// Promise: an outage counts against no task, until it has lasted longer than outages do; then it is what ends the
+// server.
+TEST_F(DispatcherTest, ForgivesOutagesForAWhile) {
+  Load({MakeTask(1, TaskKind::KIND_COPY)});
+  for (int i = 0; i < 15; ++i) {  // Two minutes each.
+    const TaskChange change = FailOnce(1, {}, "57P01");
+    EXPECT_EQ(change.to, TaskState::STATE_PENDING);
+    EXPECT_EQ(change.failures, 0);
+  }
+  FailOnce(1, {}, "57P01");
+  EXPECT_EQ(FailOnce(1, {}, "57P01").failures, 1);
+  EXPECT_EQ(FailOnce(1, {}, "").failures, 2);
+  EXPECT_EQ(FailOnce(1, {}, "57P01").to, TaskState::STATE_FAILED);
+}
+
+// Promise: it waits for a lock, and for a connection, as long as somebody else has it.
+TEST_F(DispatcherTest, WaitsForOthersWithoutLimit) {
+  Load({MakeTask(1, TaskKind::KIND_INDEX)});
+  for (int i = 0; i < 100; ++i) {
+    const TaskChange change = FailOnce(1, {}, i % 2 == 0 ? "55P03" : "53300");
+    EXPECT_EQ(change.to, TaskState::STATE_PENDING);
+    EXPECT_EQ(change.failures, 0);
+  }
+}
+
+// Promise: a full disk ends the attempts at once, and the table's error says what to do.
+TEST_F(DispatcherTest, AFullDiskIsFinalAndNamesTheRemedy) {
+  Load({MakeTask(1, TaskKind::KIND_COPY)});
+  LeaseAll("w");
+  dispatcher_.Begin({});
+  const FailureReport report{1, 1, "could not extend file", "53100", false};
+  ASSERT_TRUE(dispatcher_.TakeIn({RowOf(1, TaskState::STATE_LEASED)}, {report}, now_, &*scheduler_).ok());
+  ASSERT_THAT(dispatcher_.batch().changes, SizeIs(1));
+  EXPECT_EQ(dispatcher_.batch().changes[0].to, TaskState::STATE_FAILED);
+  EXPECT_EQ(dispatcher_.batch().changes[0].error,
+            "could not extend file (free space on that server's disk, then retry the table)");
 }
 
 // Promise: a copy that failed because the snapshot was lost is not charged for it.
@@ -189,10 +227,12 @@ TEST_F(DispatcherTest, LeasesInTurnsUntilAStop) {
 
 // Promise: pauses double from half a second up to a minute.
 TEST(RetryDelayTest, Doubles) {
-  EXPECT_EQ(RetryDelay(0), absl::Milliseconds(500));
-  EXPECT_EQ(RetryDelay(1), absl::Seconds(1));
-  EXPECT_EQ(RetryDelay(4), absl::Seconds(8));
-  EXPECT_EQ(RetryDelay(1000), absl::Minutes(1));
+  EXPECT_EQ(RetryDelay(0, FailureClass::kTransient), absl::Milliseconds(500));
+  EXPECT_EQ(RetryDelay(1, FailureClass::kTransient), absl::Seconds(1));
+  EXPECT_EQ(RetryDelay(4, FailureClass::kTransient), absl::Seconds(8));
+  EXPECT_EQ(RetryDelay(1000, FailureClass::kTransient), absl::Minutes(1));
+  EXPECT_EQ(RetryDelay(1000, FailureClass::kOutage), absl::Seconds(10));
+  EXPECT_EQ(RetryDelay(1000, FailureClass::kContended), absl::Seconds(10));
 }
 
 }  // namespace

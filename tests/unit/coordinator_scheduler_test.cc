@@ -56,10 +56,10 @@ TEST(SchedulerTest, NestedBarriersOpenFromTheInside) {
 TEST(SchedulerTest, StaleAttemptsAreRefused) {
   Scheduler scheduler = Make({MakeTask(1, 1, 1)}, {});
   ASSERT_TRUE(scheduler.Lease(1, "a", kNow + absl::Seconds(1)).ok());
-  ASSERT_TRUE(scheduler.Release(1, 1, kNow, "expired", false).ok());
+  ASSERT_TRUE(scheduler.Release(1, 1, kNow, kNow, "expired", false).ok());
   ASSERT_TRUE(scheduler.Lease(1, "b", kNow + absl::Seconds(1)).ok());
   EXPECT_EQ(scheduler.Finish(1, 1, 1, 1).code(), absl::StatusCode::kAborted);
-  EXPECT_EQ(scheduler.Release(1, 1, kNow, "", true).code(), absl::StatusCode::kAborted);
+  EXPECT_EQ(scheduler.Release(1, 1, kNow, kNow, "", true).code(), absl::StatusCode::kAborted);
   EXPECT_EQ(scheduler.Fail(1, 1, "").code(), absl::StatusCode::kAborted);
   EXPECT_EQ(scheduler.Renew(1, 1, kNow).code(), absl::StatusCode::kAborted);
   EXPECT_EQ(scheduler.Find(1)->worker, "b");
@@ -108,7 +108,7 @@ TEST(SchedulerTest, AFailedTaskHoldsBackOnlyWhatDependsOnIt) {
 TEST(SchedulerTest, ARetryWaitsForItsTime) {
   Scheduler scheduler = Make({MakeTask(1, 1, 1)}, {});
   ASSERT_TRUE(scheduler.Lease(1, "w", kNow + absl::Seconds(1)).ok());
-  ASSERT_TRUE(scheduler.Release(1, 1, kNow + absl::Seconds(5), "lost", true).ok());
+  ASSERT_TRUE(scheduler.Release(1, 1, kNow, kNow + absl::Seconds(5), "lost", true).ok());
   EXPECT_EQ(scheduler.Next(kNow, Any), nullptr);
   EXPECT_EQ(scheduler.NextRetryTime(kNow), kNow + absl::Seconds(5));
   EXPECT_NE(scheduler.Next(kNow + absl::Seconds(5), Any), nullptr);
@@ -173,7 +173,7 @@ TEST(SchedulerTest, RandomRunsEndWithEverythingDoneOnce) {
     for (int step = 0; step < 20000 && scheduler.unfinished() > 0; ++step) {
       now += absl::Milliseconds(100);
       for (TaskId id : scheduler.Expired(now)) {
-        ASSERT_TRUE(scheduler.Release(id, scheduler.Find(id)->attempt, now, "expired", false).ok());
+        ASSERT_TRUE(scheduler.Release(id, scheduler.Find(id)->attempt, now, now, "expired", false).ok());
       }
       const Task* next = scheduler.Next(now, Any);
       if (next != nullptr && below(3) > 0) {
@@ -185,7 +185,7 @@ TEST(SchedulerTest, RandomRunsEndWithEverythingDoneOnce) {
         const int attempt = scheduler.Find(id)->attempt;
         switch (below(4)) {
           case 0:
-            ASSERT_TRUE(scheduler.Release(id, attempt, now + absl::Seconds(1), "e", true).ok());
+            ASSERT_TRUE(scheduler.Release(id, attempt, now, now + absl::Seconds(1), "e", true).ok());
             break;
           case 1:
             ASSERT_TRUE(scheduler.Fail(id, attempt, "e").ok());
