@@ -15,6 +15,7 @@ namespace {
 struct Flags {
   RunFlags run;
   StatusOptions status;
+  std::string table;
   bool force = false;
 };
 
@@ -30,12 +31,14 @@ absl::StatusOr<Command> TargetCommand(CommandKind kind, const Flags& flags) {
   Command command;
   command.kind = kind;
   command.status = flags.status;
+  command.table = flags.table;
   command.force = flags.force;
-  if (kind == CommandKind::kStatus && !flags.status.coordinator.empty()) return command;
+  const bool asks_coordinator = kind != CommandKind::kCleanup;
+  if (asks_coordinator && !flags.status.coordinator.empty()) return command;
   HS_ASSIGN_OR_RETURN(const Config config, LayConfig(flags.run));
-  if (kind == CommandKind::kStatus && config.target.empty()) {
+  if (asks_coordinator && config.target.empty()) {
     return absl::InvalidArgumentError(
-        "status: say --coordinator ADDRESS, or --target URI to find the coordinator by the target's journal");
+        "say --coordinator ADDRESS, or --target URI to find the coordinator by the target's journal");
   }
   HS_ASSIGN_OR_RETURN(command.target, TargetOf(flags.run, config));
   return command;
@@ -76,6 +79,10 @@ absl::StatusOr<Command> ParseCommand(int argc, const char* const* argv) {
   status->add_flag("--watch", flags.status.watch, "Follow it to its end");
   status->add_flag("--json", flags.status.json, "As JSON");
   AddTargetFlags(status, &flags.run);
+  CLI::App* retry = app.add_subcommand("retry", "Try a table's failed steps again while the migration runs");
+  retry->add_option("table", flags.table, "The table, as schema.name")->type_name("TABLE")->required();
+  retry->add_option("--coordinator", flags.status.coordinator, "The coordinator's address")->type_name("ADDRESS");
+  AddTargetFlags(retry, &flags.run);
   CLI::App* cleanup = app.add_subcommand("cleanup", "Remove the journal (schema _hypershift) from the target");
   cleanup->add_flag("--force", flags.force, "Even while a coordinator leads a migration there");
   AddTargetFlags(cleanup, &flags.run);
@@ -99,6 +106,7 @@ absl::StatusOr<Command> ParseCommand(int argc, const char* const* argv) {
   }
   if (clone->parsed()) return RunCommand(CommandKind::kClone, flags.run);
   if (verify->parsed()) return RunCommand(CommandKind::kVerify, flags.run);
+  if (retry->parsed()) return TargetCommand(CommandKind::kRetry, flags);
   return TargetCommand(status->parsed() ? CommandKind::kStatus : CommandKind::kCleanup, flags);
 }
 

@@ -16,7 +16,7 @@
 
 namespace hypershift {
 
-enum class CommandKind { kMessage, kClone, kVerify, kStatus, kCleanup };
+enum class CommandKind { kMessage, kClone, kVerify, kStatus, kRetry, kCleanup };
 
 struct Command {
   CommandKind kind = CommandKind::kMessage;
@@ -24,9 +24,10 @@ struct Command {
   // kClone and kVerify.
   CoordinatorOptions coordinator;
   std::string report_file;
-  // kStatus and kCleanup.
+  // kStatus, kRetry and kCleanup.
   StatusOptions status;
   ConnectionString target;
+  std::string table;
   bool force = false;
 };
 

@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "cli/command_line.h"
+#include "cli/retry_command.h"
 #include "cli/run_command.h"
 #include "cli/status_command.h"
 #include "common/journal_sql.h"
@@ -41,7 +42,8 @@ absl::StatusOr<std::string> FindCoordinator(const ConnectionString& target) {
   return std::string((*rows)[0][0].c_str());
 }
 
-int RunStatus(const Command& command) {
+// The commands that ask a running coordinator.
+int RunClient(const Command& command) {
   StatusOptions options = command.status;
   if (options.coordinator.empty()) {
     absl::StatusOr<std::string> found = FindCoordinator(command.target);
@@ -49,6 +51,7 @@ int RunStatus(const Command& command) {
     options.coordinator = *found;
   }
   InitLog({});
+  if (command.kind == CommandKind::kRetry) return RunRetryCommand(options.coordinator, command.table);
   return RunStatusCommand(options);
 }
 
@@ -64,7 +67,8 @@ int Main(int argc, char** argv) {
     case CommandKind::kVerify:
       return RunMigration(*command);
     case CommandKind::kStatus:
-      return RunStatus(*command);
+    case CommandKind::kRetry:
+      return RunClient(*command);
     case CommandKind::kCleanup:
       return RunCleanup(*command);
   }

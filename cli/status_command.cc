@@ -50,7 +50,9 @@ std::string Snapshot(const MigrationInfo& migration) {
   if (migration.snapshot_released()) return "released";
   if (!migration.has_snapshot_age()) return "not taken yet";
   const int holders = migration.snapshot_holders();
+  const int64_t xmin_age = migration.snapshot_xmin_age();
   return absl::StrCat("held for ", HumanDuration(FromProto(migration.snapshot_age())),
+                      xmin_age > 0 ? absl::StrCat(", ", FormatCount(xmin_age), " transactions") : "",
                       holders == 0 ? ", by the coordinator alone"
                                    : absl::StrCat(", by ", holders, holders == 1 ? " worker" : " workers"));
 }
@@ -321,6 +323,7 @@ std::string FormatStatus(const v1::WatchResponse& status, int columns, bool colo
   const MigrationInfo& migration = status.migration();
   return absl::StrCat(Head(status, color, now), Workers(status, columns, now), Tables(status, columns),
                       Items("Left out:", "-", {migration.left_out().begin(), migration.left_out().end()}, columns),
+                      Items("Waits for:", "-", {migration.waits().begin(), migration.waits().end()}, columns),
                       Items("Warnings:", Colored("!", color ? Color::kYellow : Color::kNone),
                             {migration.warnings().begin(), migration.warnings().end()}, columns),
                       Items("Errors:", Colored("✗", color ? Color::kRed : Color::kNone), Errors(status), columns));

@@ -79,6 +79,10 @@ Secret LibpqConnectionString(const ConnectionString& where, const SessionOptions
   AddUnlessSet(&full, "keepalives_interval", "5");
   AddUnlessSet(&full, "keepalives_count", "3");
   AddUnlessSet(&full, "tcp_user_timeout", "30000");
+  // Of several hosts only the primary takes what is written; after a switch-over that is another one.
+  if (options.role == ServerRole::kTarget && absl::StrContains(full.Get("host"), ",")) {
+    AddUnlessSet(&full, "target_session_attrs", "read-write");
+  }
   return full.WithPassword();
 }
 
@@ -107,8 +111,15 @@ absl::StatusOr<std::unique_ptr<PgSession>> PgSession::Open(const ConnectionStrin
   return session;
 }
 
+absl::Status PgSession::Guard(const std::function<absl::Status()>& body) {
+  absl::Status status = CatchPqxx(body);
+  // Also when the connection stands: a server that has become a stand-by would go on refusing.
+  broken_ = broken_ || absl::IsUnavailable(status);
+  return status;
+}
+
 absl::Status PgSession::Transaction(const std::function<absl::Status(pqxx::work&)>& body) {
-  return CatchPqxx([&] {
+  return Guard([&] {
     pqxx::work transaction(*connection_);
     absl::Status status = body(transaction);
     if (!status.ok()) return status;  // The destructor rolls back.

@@ -32,8 +32,8 @@ struct SessionOptions {
 };
 
 // The connection string for libpq with keepalives, tcp_user_timeout (a silent peer is noticed within 30 s),
-// connect_timeout and application_name added where the user didn't set them, and client_encoding UTF8 always. Holds the
-// password.
+// connect_timeout and application_name added where the user didn't set them, target_session_attrs too for a target of
+// several hosts, and client_encoding UTF8 always. Holds the password.
 Secret LibpqConnectionString(const ConnectionString& where, const SessionOptions& options);
 
 // What every session begins with, in one round trip: TimeZone UTC, DateStyle ISO, IntervalStyle postgres,
@@ -53,7 +53,7 @@ class PgSession {
   template <typename... Args>
   absl::StatusOr<pqxx::result> Query(const std::string& sql, const Args&... args) {
     pqxx::result result;
-    absl::Status status = CatchPqxx([&] {
+    absl::Status status = Guard([&] {
       pqxx::nontransaction transaction(*connection_);
       result = Run(transaction, sql, args...);
       return absl::OkStatus();
@@ -68,7 +68,7 @@ class PgSession {
   absl::Status Transaction(const std::function<absl::Status(pqxx::work&)>& body);
 
   pqxx::connection& raw() { return *connection_; }
-  bool broken() const { return !connection_->is_open(); }
+  bool broken() const { return broken_ || !connection_->is_open(); }
 
   template <typename Transaction, typename... Args>
   static pqxx::result Run(Transaction& transaction, const std::string& sql, const Args&... args) {
@@ -81,7 +81,11 @@ class PgSession {
 
  private:
   explicit PgSession(std::unique_ptr<pqxx::connection> connection) : connection_(std::move(connection)) {}
+  // CatchPqxx, and remembers whether the session is of any more use.
+  absl::Status Guard(const std::function<absl::Status()>& body);
+
   std::unique_ptr<pqxx::connection> connection_;
+  bool broken_ = false;
 };
 
 }  // namespace hypershift

@@ -645,12 +645,12 @@ absl::Status Journal::TerminateSessions(const std::vector<TaskId>& ids) {
   });
 }
 
-absl::Status Journal::RetryFailed(const std::string& id) {
+absl::Status Journal::RetryFailed(const std::string& id, std::optional<int> table) {
   return AsLeader("retry_failed", [&](pqxx::work& work) {
     work.exec_params(
-        "UPDATE _hypershift.task SET state = 'pending', failures = 0, worker = '' WHERE migration_id = $1 AND state = "
-        "'failed'",
-        id);
+        "UPDATE _hypershift.task SET state = 'pending', failures = 0, worker = '' "
+        "WHERE migration_id = $1 AND state = 'failed' AND table_id = coalesce($2::int, table_id)",
+        id, table.has_value() ? absl::StrCat(*table).c_str() : nullptr);
     return absl::OkStatus();
   });
 }

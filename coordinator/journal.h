@@ -105,8 +105,8 @@ class Journal final : public TurnJournal {
   // Terminates the target sessions of these tasks' last attempts, as far as the journal knows them and they live.
   // Only a leader may: a deposed one would hit its successor's attempts.
   absl::Status TerminateSessions(const std::vector<TaskId>& ids) override;
-  // All failed tasks become pending.
-  absl::Status RetryFailed(const std::string& id);
+  // All failed tasks, or those of one table, become pending.
+  absl::Status RetryFailed(const std::string& id, std::optional<int> table = std::nullopt);
 
   // Drops the schema. kFailedPrecondition: a coordinator leads, unless `force`.
   absl::Status Drop(bool force);

@@ -5,10 +5,16 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/log.h"
+#include "common/names.h"
 #include "common/proto_time.h"
 #include "common/version.h"
 
 namespace hypershift {
+namespace {
+
+constexpr char kAnotherLeads[] = "this coordinator does not lead: another one does";
+
+}  // namespace
 
 void MigrationState::SetMigration(const v1::MigrationInfo& info) {
   MutexLock lock(&mutex_);
@@ -39,6 +45,22 @@ void MigrationState::SetError(const std::string& error) {
 void MigrationState::SetStandby(bool standby) {
   MutexLock lock(&mutex_);
   standby_ = standby;
+  news_.NotifyAll();
+}
+
+void MigrationState::SetTrouble(const std::string& trouble) {
+  MutexLock lock(&mutex_);
+  trouble_ = trouble;
+}
+
+void MigrationState::SetWaits(const std::vector<std::string>& waits) {
+  MutexLock lock(&mutex_);
+  waits_ = waits;
+}
+
+void MigrationState::SetSnapshotXminAge(int64_t transactions) {
+  MutexLock lock(&mutex_);
+  snapshot_xmin_age_ = transactions;
 }
 
 void MigrationState::LoadPlan(std::vector<TablePlan> tables, const std::vector<TaskRow>& rows, Scheduler scheduler) {
@@ -68,7 +90,8 @@ void MigrationState::LoadPlan(std::vector<TablePlan> tables, const std::vector<T
 Reports MigrationState::TakeReports(absl::Duration wait) {
   const absl::Time deadline = clock_->Now() + wait;
   MutexLock lock(&mutex_);
-  while (!woken_ && reports_.completed.empty() && reports_.failed.empty() && reports_.registered.empty()) {
+  while (!woken_ && reports_.completed.empty() && reports_.failed.empty() && reports_.registered.empty() &&
+         reports_.retried.empty()) {
     const absl::Duration left = deadline - clock_->Now();
     if (left <= absl::ZeroDuration() || !reported_.WaitFor(&mutex_, left)) break;
   }
@@ -231,7 +254,7 @@ absl::StatusOr<v1::RegisterResponse> MigrationState::Register(const v1::Register
                                                       kVersion, ": run the same version everywhere"));
   }
   MutexLock lock(&mutex_);
-  if (standby_) return absl::UnavailableError("this coordinator stands by: another one leads");
+  if (standby_) return absl::UnavailableError(kAnotherLeads);
   Worker& worker = workers_[request.name()];
   worker = Worker();
   worker.zone = request.zone();
@@ -303,6 +326,7 @@ absl::StatusOr<v1::SynchronizeResponse> MigrationState::Synchronize(const v1::Sy
   MutexLock lock(&mutex_);
   bool first = true;
   while (true) {
+    if (standby_) return absl::UnavailableError(kAnotherLeads);
     auto found = workers_.find(request.name());
     if (found == workers_.end()) return absl::NotFoundError("the worker is not registered");
     Worker& worker = found->second;
@@ -346,8 +370,38 @@ absl::Status MigrationState::Fail(const v1::FailRequest& request) {
   return absl::OkStatus();
 }
 
+absl::StatusOr<int64_t> MigrationState::RetryTable(const std::string& table) {
+  MutexLock lock(&mutex_);
+  std::vector<std::string> names;
+  int id = 0;
+  for (const auto& [table_id, plan] : tables_) {
+    names.push_back(plan.name.Display());
+    if (names.back() == table) id = table_id;
+  }
+  if (id == 0) {
+    const std::string nearest = NearestName(table, names);
+    return absl::NotFoundError(absl::StrCat("the migration has no table ", Printable(table),
+                                            nearest.empty() ? "" : absl::StrCat(": did you mean ", nearest, "?")));
+  }
+  if (HasEnded()) {
+    return absl::FailedPreconditionError("the migration has ended: run its command again, which retries failed tables");
+  }
+  int64_t failed = 0;
+  for (const auto& [task_id, task] : scheduler_->tasks()) {
+    if (task.table == id && task.state == TaskState::STATE_FAILED) ++failed;
+  }
+  if (failed == 0) return absl::FailedPreconditionError(absl::StrCat("no step of ", table, " has failed"));
+  reports_.retried.insert(id);
+  reported_.NotifyAll();
+  return failed;
+}
+
 bool MigrationState::ended() {
   MutexLock lock(&mutex_);
+  return HasEnded();
+}
+
+bool MigrationState::HasEnded() const {
   return info_.phase() == v1::MigrationPhase::PHASE_DONE || info_.phase() == v1::MigrationPhase::PHASE_FAILED ||
          info_.phase() == v1::MigrationPhase::PHASE_STOPPED;
 }

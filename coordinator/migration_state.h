@@ -40,6 +40,7 @@ struct Reports {
   std::vector<TaskId> completed;
   std::vector<FailureReport> failed;
   std::vector<v1::RegisterRequest> registered;
+  std::set<int> retried;  // Tables whose failed tasks somebody wants to be tried again.
 };
 
 class MigrationState {
@@ -51,8 +52,13 @@ class MigrationState {
   void SetPhase(v1::MigrationPhase::Phase phase, const std::string& status_line);
   void SetReport(const std::vector<std::string>& warnings, const std::vector<std::string>& left_out);
   void SetError(const std::string& error);
-  // While it stands by, workers are sent away with UNAVAILABLE.
+  // While it stands by, or when another has taken the lead, workers are sent away with UNAVAILABLE.
   void SetStandby(bool standby);
+  // Why nothing moves, as far as the run loop knows; empty: all is well.
+  void SetTrouble(const std::string& trouble);
+  // Whom sessions wait for, and how far the snapshot holds back vacuum on the source.
+  void SetWaits(const std::vector<std::string>& waits);
+  void SetSnapshotXminAge(int64_t transactions);
   void LoadPlan(std::vector<TablePlan> tables, const std::vector<TaskRow>& rows, Scheduler scheduler);
   // Waits for a report, or until the time is over.
   Reports TakeReports(absl::Duration wait);
@@ -92,6 +98,8 @@ class MigrationState {
   // Of one table (empty = all) in one state (unspecified = all), ids greater than `after`, at most `limit`.
   std::vector<v1::TaskInfo> ListTasks(const std::string& table, TaskState::State state, TaskId after, int limit);
   std::vector<v1::WorkerInfo> ListWorkers();
+  // How many steps will be tried again.
+  absl::StatusOr<int64_t> RetryTable(const std::string& table);
   bool ended();
 
  private:
@@ -126,7 +134,10 @@ class MigrationState {
   std::string WaitsFor(const Task& task) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   std::map<int, v1::TableInfo> BuildTables() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void JudgeTables(std::map<int, v1::TableInfo>* tables) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  std::string LatestError() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   std::string StatusLine(absl::Time now) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  bool HasEnded() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const StateTimes times_;
   const Clock* const clock_;
@@ -136,6 +147,9 @@ class MigrationState {
 
   v1::MigrationInfo info_ ABSL_GUARDED_BY(mutex_);
   bool standby_ ABSL_GUARDED_BY(mutex_) = false;
+  std::string trouble_ ABSL_GUARDED_BY(mutex_);
+  std::vector<std::string> waits_ ABSL_GUARDED_BY(mutex_);
+  int64_t snapshot_xmin_age_ ABSL_GUARDED_BY(mutex_) = 0;
   std::optional<Scheduler> scheduler_ ABSL_GUARDED_BY(mutex_);
   std::map<TaskId, TaskDetail> details_ ABSL_GUARDED_BY(mutex_);
   std::map<int, TablePlan> tables_ ABSL_GUARDED_BY(mutex_);

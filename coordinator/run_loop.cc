@@ -40,19 +40,22 @@ RunLoop::RunLoop(const CoordinatorOptions& options, MigrationRecord record, std:
       holder_(std::move(holder)),
       state_(state),
       journal_(journal),
-      turn_(SettingsOf(options), SystemClock::Get(), state, journal) {
+      turn_(SettingsOf(options), SystemClock::Get(), state, journal),
+      watch_(options.source, options.target, state) {
   snapshot_released_ = record_.snapshot_released || options_.verify_only;
+  if (snapshot_released_) watch_.LeaveSource();
 }
 
 absl::StatusOr<RunResult> RunLoop::Run() {
   while (true) {
     const absl::Status turn = TakeTurn(kTick);
+    if (IsDeposed(turn)) EndDeposed();
     if (IsDeposed(turn) || absl::IsFailedPrecondition(turn)) return turn;
     if (!turn.ok()) {
       HS_RETURN_IF_ERROR(RecoverFrom(turn));
       continue;
     }
-    trouble_since_ = absl::InfiniteFuture();
+    EndTrouble();
     int64_t unfinished = 0;
     int64_t failed = 0;
     bool idle = false;
@@ -73,11 +76,13 @@ absl::StatusOr<RunResult> RunLoop::Run() {
 absl::Status RunLoop::TakeTurn(absl::Duration wait) {
   Reports reports = state_->TakeReports(wait);
   for (v1::RegisterRequest& worker : reports.registered) registered_.push_back(std::move(worker));
+  retried_.insert(reports.retried.begin(), reports.retried.end());
   Circumstances circumstances;
   circumstances.stopping = state_->stop_requested();
   circumstances.snapshot_is_held = holder_ != nullptr;
   HS_RETURN_IF_ERROR(turn_.Run(std::move(reports), circumstances));
   HS_RETURN_IF_ERROR(RecordWorkers());
+  HS_RETURN_IF_ERROR(RetryTables());
   HS_RETURN_IF_ERROR(ReleaseSnapshotWhenCopied());
   return KeepSnapshot();
 }
@@ -91,6 +96,14 @@ absl::Status RunLoop::RecordWorkers() {
   return absl::OkStatus();
 }
 
+// What the journal says of them is loaded as after trouble: the steps are ready again, whatever they had waited for.
+absl::Status RunLoop::RetryTables() {
+  if (retried_.empty()) return absl::OkStatus();
+  for (const int table : retried_) HS_RETURN_IF_ERROR(journal_->RetryFailed(record_.id, table));
+  retried_.clear();
+  return LoadFromJournal(record_.id, journal_, state_);
+}
+
 // The moment the last range has committed, nothing is held on the source any more.
 absl::Status RunLoop::ReleaseSnapshotWhenCopied() {
   if (snapshot_released_) return absl::OkStatus();
@@ -101,6 +114,7 @@ absl::Status RunLoop::ReleaseSnapshotWhenCopied() {
   holder_.reset();
   snapshot_released_ = true;
   state_->ReleaseSnapshot();
+  watch_.LeaveSource();
   LogInfo("every range has been copied: the snapshot is released", {{"migration", record_.id}});
   return absl::OkStatus();
 }
@@ -147,12 +161,26 @@ absl::Status RunLoop::RecoverFrom(const absl::Status& error) {
     trouble_since_ = absl::Now();
     LogWarning("the target can't be reached or has changed; trying again", {{"error", error.message()}});
   }
+  state_->SetTrouble(absl::StrCat("the journal on the target can't be written: ", error.message()));
   while (absl::Now() - trouble_since_ <= kPatience && !state_->stop_at_once()) {
     absl::SleepFor(absl::Milliseconds(500));
     absl::Status loaded = LoadFromJournal(record_.id, journal_, state_);
     if (loaded.ok() || loaded.code() == absl::StatusCode::kDataLoss) return loaded;
   }
   return error;
+}
+
+void RunLoop::EndTrouble() {
+  if (trouble_since_ == absl::InfiniteFuture()) return;
+  LogInfo("the target is there again", {{"migration", record_.id}});
+  trouble_since_ = absl::InfiniteFuture();
+  state_->SetTrouble("");
+}
+
+// Workers find the new leader when this one sends them away. The snapshot must not depend on this process any more.
+void RunLoop::EndDeposed() {
+  state_->SetStandby(true);
+  holder_.reset();
 }
 
 absl::StatusOr<RunResult> RunLoop::EndStopped() {

@@ -8,6 +8,7 @@
 
 #include <deque>
 #include <memory>
+#include <set>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -15,6 +16,7 @@
 #include "coordinator/coordinator.h"
 #include "coordinator/journal.h"
 #include "coordinator/migration_state.h"
+#include "coordinator/server_watch.h"
 #include "coordinator/snapshot.h"
 #include "coordinator/turn.h"
 
@@ -31,9 +33,12 @@ class RunLoop {
  private:
   absl::Status TakeTurn(absl::Duration wait);
   absl::Status RecordWorkers();
+  absl::Status RetryTables();
   absl::Status ReleaseSnapshotWhenCopied();
   absl::Status KeepSnapshot();
   absl::Status RecoverFrom(const absl::Status& error);
+  void EndTrouble();
+  void EndDeposed();
   absl::StatusOr<RunResult> EndStopped();
   absl::StatusOr<RunResult> EndFinished();
   absl::StatusOr<RunResult> EndWithFailures();
@@ -45,7 +50,10 @@ class RunLoop {
   Journal* journal_;
   Turn turn_;
 
+  ServerWatch watch_;
+
   std::deque<v1::RegisterRequest> registered_;  // Not yet in the journal.
+  std::set<int> retried_;                       // Tables likewise.
   bool snapshot_released_ = false;
   absl::Time last_heartbeat_ = absl::InfinitePast();
   absl::Time snapshot_lost_since_ = absl::InfiniteFuture();

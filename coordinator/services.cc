@@ -92,6 +92,14 @@ grpc::Status MigrationServiceImpl::Watch(grpc::ServerContext* context, const v1:
   return grpc::Status::OK;
 }
 
+grpc::Status MigrationServiceImpl::RetryTable(grpc::ServerContext*, const v1::RetryTableRequest* request,
+                                              v1::RetryTableResponse* response) {
+  const absl::StatusOr<int64_t> steps = state_->RetryTable(request->table());
+  if (!steps.ok()) return ToGrpcStatus(steps.status());
+  response->set_steps(*steps);
+  return grpc::Status::OK;
+}
+
 grpc::Status MigrationServiceImpl::Stop(grpc::ServerContext*, const v1::StopRequest* request, v1::StopResponse*) {
   state_->RequestStop(request->at_once());
   return grpc::Status::OK;

@@ -40,6 +40,8 @@ class MigrationServiceImpl final : public v1::MigrationService::Service {
                            v1::ListWorkersResponse* response) override;
   grpc::Status Watch(grpc::ServerContext* context, const v1::WatchRequest* request,
                      grpc::ServerWriter<v1::WatchResponse>* writer) override;
+  grpc::Status RetryTable(grpc::ServerContext* context, const v1::RetryTableRequest* request,
+                          v1::RetryTableResponse* response) override;
   grpc::Status Stop(grpc::ServerContext* context, const v1::StopRequest* request, v1::StopResponse* response) override;
 
  private:

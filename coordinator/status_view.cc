@@ -12,6 +12,11 @@
 namespace hypershift {
 namespace {
 
+// Half of what there is before the server refuses transactions.
+constexpr int64_t kWorryingXminAge = 1000000000;
+
+std::string MoreOf(size_t count) { return count < 2 ? "" : absl::StrCat(" (and ", count - 1, " more)"); }
+
 // In which phase of its life a table is, by what is unfinished.
 std::string PhaseOf(const v1::TableInfo& info, const std::map<TaskKind::Kind, int>& unfinished) {
   if (info.tasks_failed() > 0) return "failed";
@@ -155,9 +160,20 @@ void MigrationState::JudgeTables(std::map<int, v1::TableInfo>* tables) const {
   }
 }
 
+// Of the task whose retry comes first.
+std::string MigrationState::LatestError() const {
+  const Task* first = nullptr;
+  for (const auto& [id, task] : scheduler_->tasks()) {
+    if (task.state != TaskState::STATE_PENDING || task.error.empty()) continue;
+    if (first == nullptr || task.not_before < first->not_before) first = &task;
+  }
+  return first == nullptr ? "" : first->error;
+}
+
 std::string MigrationState::StatusLine(absl::Time now) const {
   if (info_.phase() != v1::MigrationPhase::PHASE_RUN) return info_.status_line();
   if (!scheduler_.has_value()) return info_.status_line();
+  if (!trouble_.empty()) return absl::StrCat("waits: ", trouble_);
   if (stop_requested_) return absl::StrCat("stopping: ", scheduler_->leased_count(), " tasks still run");
   int connected = 0;
   int slots = 0;
@@ -171,8 +187,9 @@ std::string MigrationState::StatusLine(absl::Time now) const {
     return "waits for the source's snapshot";
   }
   if (scheduler_->leased_count() == 0 && scheduler_->NextRetryTime(now) < absl::InfiniteFuture()) {
-    return "waits to try failed tasks again";
+    return absl::StrCat("waits to try again what failed: ", LatestError());
   }
+  if (!waits_.empty()) return absl::StrCat("waits for ", waits_.front(), MoreOf(waits_.size()));
   return absl::StrCat("runs ", scheduler_->leased_count(), " tasks in ", slots, " slots of ", connected,
                       connected == 1 ? " worker" : " workers");
 }
@@ -183,6 +200,15 @@ v1::MigrationInfo MigrationState::GetMigration() {
   v1::MigrationInfo info = info_;
   info.set_status_line(StatusLine(now));
   info.set_snapshot_released(snapshot_released_);
+  for (const std::string& wait : waits_) info.add_waits(wait);
+  if (!snapshot_released_ && snapshot_xmin_age_ > 0) {
+    info.set_snapshot_xmin_age(snapshot_xmin_age_);
+    if (snapshot_xmin_age_ > kWorryingXminAge) {
+      info.add_warnings(absl::StrCat("source: the snapshot keeps rows of the last ", snapshot_xmin_age_ / 1000000,
+                                     " million transactions from being vacuumed, and the server stops at about 2,100 "
+                                     "million: let the migration end soon, or stop it and begin anew"));
+    }
+  }
   if (!snapshot_released_ && snapshot_taken_at_ < now) *info.mutable_snapshot_age() = ToProto(now - snapshot_taken_at_);
   int holders = 0;
   for (const auto& [name, worker] : workers_) {
