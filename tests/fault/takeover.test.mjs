@@ -1,0 +1,88 @@
+// The coordinator dies or is stopped, and another one goes on: with the same snapshot and with the same workers.
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { FaultProxy } from './proxy.mjs';
+import { largeTable, Scene, smallTable } from './support/scene.mjs';
+import { query, until, value } from '../integration/support/servers.mjs';
+
+let scene;
+before(async () => {
+  scene = await Scene.start();
+});
+after(() => scene?.stop());
+
+const schema = largeTable('big') + smallTable('small');
+
+// The workers' way to the target is slow, so that much is still to be copied when something happens.
+async function begin(t, rate) {
+  const move = scene.move(schema);
+  const proxy = await FaultProxy.start({ port: scene.target.port }, { rate });
+  const to = move.to.replace(`:${scene.target.port}/`, `:${proxy.port}/`);
+  t.after(async () => {
+    move.end();
+    await proxy.stop();
+  });
+  const leader = move.coordinator();
+  const coordinators = [move.address('a'), move.address('b')];
+  const workers = ['w1', 'w2'].map((name) => move.worker({ name, coordinators, to }));
+  await until('a range', () => move.count("kind = 'copy' AND state = 'done'") > 0);
+  const standby = move.coordinator({ name: 'b', more: ['--standby'] });
+  await until('copies that run', () => move.count("kind = 'copy' AND state = 'leased'") > 1);
+  return { move, proxy, leader, standby, workers };
+}
+
+const holder = (move) => value(move.to, 'SELECT address FROM _hypershift.leader WHERE expires_at > clock_timestamp()');
+const snapshot = (move) => value(move.to, 'SELECT snapshot FROM _hypershift.migration');
+const writeToSource = (move) => query(move.from, `INSERT INTO big SELECT -i, 'later' FROM generate_series(1, 500) i;
+  DELETE FROM big WHERE id % 3 = 0; UPDATE small SET t = 'changed'`);
+
+// Promise: kill -9 of the leader in mid-copy. The stand-by leads within 15 s, keeps the snapshot while the source is written
+// to, keeps the workers and what they run, and the target equals the source as of the snapshot.
+test('a stand-by takes over from a killed leader', async (t) => {
+  const { move, proxy, leader, standby, workers } = await begin(t, 2e6);
+  const before = snapshot(move);
+  const attempts = move.count("kind = 'copy' AND attempt > 1");
+  leader.child.kill('SIGKILL');
+  const killed = Date.now();
+  writeToSource(move);
+  assert.ok(move.count("kind = 'copy' AND state <> 'done'") > 0, 'everything had been copied before it was killed');
+  await until('a new leader', () => holder(move) === move.address('b'), 15);
+  assert.ok(Date.now() - killed < 15000);
+  proxy.rate = 0;
+  await move.endsWell(standby, ...workers);
+  assert.equal(snapshot(move), before);
+  assert.equal(move.count("kind = 'copy' AND attempt > 1"), attempts, 'what the workers ran was given away');
+  move.assertWhole();
+});
+
+// Promise: a leader that was stopped and comes back after its lead was taken can do nothing: it ends and says why, its
+// workers have moved on, and the migration is whole.
+test('a deposed leader that wakes up can do nothing', async (t) => {
+  const { move, proxy, leader, standby, workers } = await begin(t, 2e6);
+  leader.child.kill('SIGSTOP');
+  await until('a new leader', () => holder(move) === move.address('b'), 15);
+  const epoch = value(move.to, 'SELECT epoch FROM _hypershift.leader');
+  leader.child.kill('SIGCONT');
+  const { code, stderr } = await leader.done;
+  assert.notEqual(code, 0);
+  assert.match(stderr, /another coordinator has taken the lead/);
+  assert.equal(value(move.to, 'SELECT epoch FROM _hypershift.leader'), epoch);
+  assert.equal(holder(move), move.address('b'));
+  proxy.rate = 0;
+  await move.endsWell(standby, ...workers);
+  move.assertWhole();
+});
+
+// Promise: a stand-by that is not needed ends with the migration; so does one that never saw a migration and is stopped.
+test('a stand-by ends with the migration', async (t) => {
+  const { move, proxy, leader, standby, workers } = await begin(t, 2e6);
+  proxy.rate = 0;
+  await move.endsWell(leader, standby, ...workers);
+  move.assertWhole();
+  const idle = scene.move(smallTable('small'));
+  t.after(() => idle.end());
+  const waiting = idle.coordinator({ more: ['--standby'] });
+  await idle.untilStatus('it stands by', ({ migration }) => /stands by: no migration has begun/.test(migration.statusLine));
+  waiting.child.kill('SIGTERM');
+  assert.equal((await waiting.done).code, 130);
+});
