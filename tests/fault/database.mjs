@@ -1,6 +1,7 @@
 // What the storms migrate: small, yet of many ranges, so that something is always half done. Every kind of table that splits
 // differently is there; a table without a key takes a doubled range without an error, so that only the oracle sees it.
 import { spawnSync } from 'node:child_process';
+import { psql } from '../integration/support/servers.mjs';
 
 const smallTables = `
 CREATE TYPE mood AS ENUM ('calm', 'windy', 'stormy');
@@ -57,7 +58,7 @@ CREATE INDEX ON documents (title);
 // Fills a database. From standard input, since \\gexec is psql's.
 export function makeStormDatabase(uri, { large }) {
   const sql = `${smallTables}${large ? largeTables(22000, 5500) : largeTables(500, 100)}ANALYZE;`;
-  const result = spawnSync('psql', ['-X', '-q', '-v', 'ON_ERROR_STOP=1', '-d', uri], { input: sql, encoding: 'utf8' });
+  const result = spawnSync(psql, ['-X', '-q', '-v', 'ON_ERROR_STOP=1', '-d', uri], { input: sql, encoding: 'utf8' });
   if (result.status !== 0) throw new Error(result.stderr);
 }
 

@@ -132,12 +132,14 @@ export class World {
     this.pending.add(tracked);
   }
 
+  // pause: after how many milliseconds it is started again; null: not at all.
   kill(member, pause) {
     if (!member?.alive) return false;
     member.expected = true;
+    member.due = pause !== null;
+    member.pause = pause;
     member.signal('SIGKILL');
-    this.note(`kill -9 ${member.name}, back in ${pause} ms`);
-    this.startLater(member, pause);
+    this.note(`kill -9 ${member.name}, ${pause === null ? 'for good' : `back in ${pause} ms`}`);
     return true;
   }
 
@@ -186,7 +188,11 @@ export class World {
   ended(member, code, signal, said) {
     const expected = member.expected;
     member.expected = false;
-    if (this.over || (expected && signal === 'SIGKILL')) return;
+    if (this.over) return;
+    if (expected && signal === 'SIGKILL') {
+      if (member.pause !== null) this.startLater(member, member.pause);
+      return;
+    }
     this.note(`${member.name} ended with ${signal ?? code}`);
     if (this.coordinators.includes(member)) this.coordinatorEnded(member, code, signal, said);
     else this.workerEnded(member, code, signal, said);
@@ -211,8 +217,7 @@ export class World {
       this.track(this.goOnAfterLoss(member));
       return;
     }
-    if (why === 'deposed' && !others) this.note('  deposed, and nobody else is there');
-    if (!others) this.startLater(member, 300);
+    if (this.plan.standby || !others) this.startLater(member, 300);
   }
 
   async goOnAfterLoss(member) {
@@ -230,7 +235,7 @@ export class World {
       }
     }
     // Whoever else was started for this migration knows nothing of what the operator decides now.
-    for (const other of this.coordinators) if (other !== member && this.kill(other, 3000) && !this.plan.standby) other.due = false;
+    for (const other of this.coordinators) if (other !== member) this.kill(other, this.plan.standby ? 3000 : null);
     this.flags = [this.plan.writes ? '--restart-tables' : '--source-unchanged'];
     if (!this.over) await this.startCoordinator(member);
     member.due = false;
@@ -299,7 +304,7 @@ export class World {
       } catch {
         // A server restarts just now.
       }
-      await sleep(100);
+      await sleep(300);
     }
   }
 

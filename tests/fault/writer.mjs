@@ -1,7 +1,7 @@
 // Somebody who writes to the source all the time, and what the source held at any moment: changes are numbered, and a snapshot
 // tells which of them it sees.
 import { spawn } from 'node:child_process';
-import { withDatabase } from '../integration/support/servers.mjs';
+import { psql, withDatabase } from '../integration/support/servers.mjs';
 import { ask } from './cluster.mjs';
 import { changesSql, nextChangeSql, vacuumSql } from './database.mjs';
 
@@ -17,7 +17,7 @@ export class Writer {
 
   // A session at a time: changes come one after the other.
   repeat(sql, seconds) {
-    const child = spawn('psql', ['-X', '-q', '-v', 'ON_ERROR_STOP=1', '-d', this.uri], { stdio: ['pipe', 'ignore', 'pipe'], cwd: '/' });
+    const child = spawn(psql, ['-X', '-q', '-v', 'ON_ERROR_STOP=1', '-d', this.uri], { stdio: ['pipe', 'ignore', 'pipe'], cwd: '/' });
     this.children.add(child);
     let said = '';
     child.stderr.on('data', (text) => (said += text));
