@@ -56,6 +56,16 @@ MigrationSetup::MigrationSetup(const CoordinatorOptions& options, const std::str
     : options_(options), address_(address), state_(state), journal_(journal) {}
 
 absl::Status MigrationSetup::Run() {
+  absl::Status ready = Prepare();
+  lead_keeper_.reset();
+  return ready;
+}
+
+void MigrationSetup::KeepLead() {
+  lead_keeper_ = std::make_unique<LeadKeeper>(options_.target, journal_->epoch(), options_.leader_lease);
+}
+
+absl::Status MigrationSetup::Prepare() {
   state_->SetPhase(v1::MigrationPhase::PHASE_CHECK, "checks source and target");
   absl::Status target = OpenTarget();
   if (options_.verify_only) {
@@ -113,6 +123,7 @@ absl::Status MigrationSetup::Begin() {
   record_.source_now_microseconds = catalog_.source_now_microseconds;
   record_.created_at = absl::Now();
   HS_RETURN_IF_ERROR(journal_->Begin(record_, HolderName(), address_, options_.leader_lease));
+  KeepLead();
   ShowMigration(false);
   state_->SetSnapshot(holder_->snapshot());
   if (options_.on_ready) options_.on_ready();
@@ -212,6 +223,7 @@ absl::Status MigrationSetup::TakeLead() {
     if (!std::exchange(said, true)) LogInfo("waiting for the lead", {{"reason", taken.message()}});
     absl::SleepFor(absl::Milliseconds(300));
   }
+  KeepLead();
   return journal_->ExtendLeases(record_.id, options_.times.lease_duration);
 }
 
@@ -243,9 +255,7 @@ absl::Status MigrationSetup::RecoverSnapshot() {
     HS_RETURN_IF_ERROR(journal_->RenewLead());
     state_->TakeReports(absl::Milliseconds(200));
   }
-  absl::Status decided = GoOnWithoutSnapshot();
-  if (!decided.ok()) journal_->GiveUpLead().IgnoreError();
-  return decided;
+  return GoOnWithoutSnapshot();
 }
 
 absl::Status MigrationSetup::GoOnWithoutSnapshot() {
