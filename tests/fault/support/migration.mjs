@@ -83,6 +83,8 @@ export class World {
     [world.source, world.target] = await Promise.all([
       startServer('source-server', join(folder, 's'), ...settings), startServer('source-server', join(folder, 't'), ...settings),
     ]);
+    // The system's psql and pg_dump are scripts that look for the real ones; that costs as much as a small migration.
+    process.env.PATH = `${readFileSync(join(folder, 's/source/bindir'), 'utf8')}:${process.env.PATH}`;
     world.from = makeDatabase(world.source.uri);
     for (const part of schema) query(world.from, part);
     world.config = writeConfig(folder, 'fault.yml', 'parallel_min_table_size: 1\nverify: true\nparallel: 3\nforeign_keys_priority: deferred\n');
