@@ -25,6 +25,11 @@ UPDATE _hypershift.leader SET expires_at = clock_timestamp() + make_interval(sec
  WHERE epoch = $1
 )sql";
 
+// Keeps the row from nothing but its deletion: the lead can be renewed, and taken over.
+constexpr char kMarkLeaderSql[] = R"sql(
+SELECT 1 FROM _hypershift.leader WHERE epoch = $1 FOR KEY SHARE
+)sql";
+
 constexpr char kTakeLeadSql[] = R"sql(
 INSERT INTO _hypershift.leader (holder, address, epoch, expires_at)
 VALUES ($1, $2, 1, clock_timestamp() + make_interval(secs => $3))
@@ -38,14 +43,15 @@ constexpr char kWhoLeadsSql[] = R"sql(
 SELECT holder, extract(epoch FROM expires_at - clock_timestamp())::float8 FROM _hypershift.leader
 )sql";
 
-// A leader that was stopped in the middle of a write still holds the lock on its row. Whoever began before the lead
-// expired is such a one: its transaction could only fail now, and would keep a successor waiting.
+// A leader that was stopped in the middle of a write still holds the lock on its row, or locks on what it was making.
+// Whoever began before the lead expired is such a one: its transaction could only fail now, and would keep a successor
+// waiting.
 constexpr char kEndDeposedSql[] = R"sql(
 SELECT pg_terminate_backend(a.pid)
   FROM _hypershift.leader l
   JOIN pg_locks k ON k.relation = '_hypershift.leader'::regclass AND k.locktype = 'relation'
                  AND k.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-                 AND k.mode = 'RowExclusiveLock' AND k.granted
+                 AND k.mode IN ('RowShareLock', 'RowExclusiveLock') AND k.granted
   JOIN pg_stat_activity a ON a.pid = k.pid
  WHERE l.expires_at <= clock_timestamp() AND a.xact_start < l.expires_at AND a.pid <> pg_backend_pid()
 )sql";
@@ -384,13 +390,30 @@ absl::Status Journal::Write(absl::string_view what, const Body& body) {
 
 bool IsDeposed(const absl::Status& status) { return absl::IsAborted(status) && SqlState(status).empty(); }
 
+absl::Status RenewLead(PgSession* session, int64_t epoch, absl::Duration leader_lease) {
+  return session->Query(kLockLeaderSql, epoch, absl::ToDoubleSeconds(leader_lease)).status();
+}
+
+absl::Status Journal::LockLeader(pqxx::work* work) {
+  const pqxx::result lead = work->exec_params(kLockLeaderSql, epoch_, absl::ToDoubleSeconds(leader_lease_));
+  if (lead.affected_rows() == 1) return absl::OkStatus();
+  return absl::AbortedError("another coordinator has taken the lead; this one stops");
+}
+
 absl::Status Journal::AsLeader(absl::string_view what, const Body& body) {
   return Write(what, [&](pqxx::work& work) -> absl::Status {
-    const pqxx::result lead = work.exec_params(kLockLeaderSql, epoch_, absl::ToDoubleSeconds(leader_lease_));
-    if (lead.affected_rows() != 1) {
-      return absl::AbortedError("another coordinator has taken the lead; this one stops");
-    }
+    HS_RETURN_IF_ERROR(LockLeader(&work));
     return body(work);
+  });
+}
+
+absl::Status Journal::AsLeaderAtLength(absl::string_view what, const Body& body) {
+  // So that it begins within a lease: by that a successor tells a transaction that was left behind.
+  HS_RETURN_IF_ERROR(RenewLead());
+  return Write(what, [&](pqxx::work& work) -> absl::Status {
+    if (work.exec_params(kMarkLeaderSql, epoch_).empty()) return LockLeader(&work);
+    HS_RETURN_IF_ERROR(body(work));
+    return LockLeader(&work);
   });
 }
 
@@ -406,7 +429,7 @@ absl::Status Journal::GiveUpLead() {
 }
 
 absl::Status Journal::StoreArchive(const std::string& id, const std::string& archive) {
-  return AsLeader("archive", [&](pqxx::work& work) {
+  return AsLeaderAtLength("archive", [&](pqxx::work& work) {
     work.exec_params("UPDATE _hypershift.migration SET archive = $2::bytea WHERE id = $1", id, ByteaText(archive));
     return absl::OkStatus();
   });
@@ -421,7 +444,7 @@ absl::StatusOr<std::string> Journal::LoadArchive(const std::string& id) {
 }
 
 absl::Status Journal::Advance(const std::string& id, JournalPhase phase, const std::vector<std::string>& statements) {
-  return AsLeader(phase == JournalPhase::kHypertables ? "pre_data" : "hypertables", [&](pqxx::work& work) {
+  return AsLeaderAtLength(phase == JournalPhase::kHypertables ? "pre_data" : "hypertables", [&](pqxx::work& work) {
     for (const std::string& statement : statements) work.exec(statement);
     work.exec_params("UPDATE _hypershift.migration SET phase = $2 WHERE id = $1", id, PhaseName(phase));
     return absl::OkStatus();
@@ -429,7 +452,7 @@ absl::Status Journal::Advance(const std::string& id, JournalPhase phase, const s
 }
 
 absl::Status Journal::WritePlan(const std::string& id, const Plan& plan, JournalPhase phase) {
-  return AsLeader("plan", [&](pqxx::work& work) {
+  return AsLeaderAtLength("plan", [&](pqxx::work& work) {
     work.exec_params("DELETE FROM _hypershift.task WHERE migration_id = $1", id);
     work.exec_params("DELETE FROM _hypershift.barrier WHERE migration_id = $1", id);
     work.exec_params("DELETE FROM _hypershift.source_table WHERE migration_id = $1", id);
@@ -441,7 +464,7 @@ absl::Status Journal::WritePlan(const std::string& id, const Plan& plan, Journal
 
 absl::Status Journal::ReplaceLoad(const std::string& id, const std::vector<int>& tables,
                                   const std::vector<std::string>& statements, const Plan& plan) {
-  return AsLeader("replace_load", [&](pqxx::work& work) {
+  return AsLeaderAtLength("replace_load", [&](pqxx::work& work) {
     const std::string ids = NumberArray(tables);
     for (const std::string& statement : statements) work.exec(statement);
     // Old barriers stay: an empty one is open.
@@ -456,7 +479,7 @@ absl::Status Journal::ReplaceLoad(const std::string& id, const std::vector<int>&
 }
 
 absl::Status Journal::ReplaceVerifications(const std::string& id, const Plan& plan) {
-  return AsLeader("replace_verifications", [&](pqxx::work& work) {
+  return AsLeaderAtLength("replace_verifications", [&](pqxx::work& work) {
     work.exec_params("DELETE FROM _hypershift.task WHERE migration_id = $1 AND kind = 'verify'", id);
     InsertPlan(work, id, plan);
     return absl::OkStatus();

@@ -56,6 +56,9 @@ struct LeaderInfo {
 // not to be had) says nothing about the lead.
 bool IsDeposed(const absl::Status& status);
 
+// Renews the lead of this epoch from any session; does nothing to another one's.
+absl::Status RenewLead(PgSession* session, int64_t epoch, absl::Duration leader_lease);
+
 class Journal final : public TurnJournal {
  public:
   explicit Journal(ConnectionString target);
@@ -72,6 +75,8 @@ class Journal final : public TurnJournal {
   // Who leads, without waiting for a lock. Nullopt: nobody ever has.
   absl::StatusOr<std::optional<LeaderInfo>> FindLeader();
   absl::Status RenewLead();
+  // Of the lead that was taken last.
+  int64_t epoch() const { return epoch_; }
   // Lets others take the lead at once.
   absl::Status GiveUpLead();
 
@@ -124,6 +129,10 @@ class Journal final : public TurnJournal {
   absl::Status Write(absl::string_view what, const Body& body);
   // One that first locks the leader's row and renews the lead.
   absl::Status AsLeader(absl::string_view what, const Body& body);
+  // For a body that may take longer than a lease. The row is locked and the epoch checked at its end, so that a
+  // LeadKeeper can renew the lead meanwhile; from the beginning the transaction can be recognised as a leader's.
+  absl::Status AsLeaderAtLength(absl::string_view what, const Body& body);
+  absl::Status LockLeader(pqxx::work* work);
   absl::StatusOr<std::optional<MigrationRecord>> FindWhere(const std::string& condition);
 
   ConnectionString target_;

@@ -40,6 +40,8 @@ std::vector<std::string> RestoreSettings() {
           "SET LOCAL xmloption = content", "SET LOCAL search_path = ''"};
 }
 
+constexpr absl::Duration kShortKeeperWait = absl::Seconds(3);
+
 constexpr char kThreeWaysOn[] =
     "nobody holds this migration's snapshot of the source any more, so the ranges still to come can't be read as of "
     "the "
@@ -56,6 +58,16 @@ MigrationSetup::MigrationSetup(const CoordinatorOptions& options, const std::str
     : options_(options), address_(address), state_(state), journal_(journal) {}
 
 absl::Status MigrationSetup::Run() {
+  absl::Status ready = Prepare();
+  lead_keeper_.reset();
+  return ready;
+}
+
+void MigrationSetup::KeepLead() {
+  lead_keeper_ = std::make_unique<LeadKeeper>(options_.target, journal_->epoch(), options_.leader_lease);
+}
+
+absl::Status MigrationSetup::Prepare() {
   state_->SetPhase(v1::MigrationPhase::PHASE_CHECK, "checks source and target");
   absl::Status target = OpenTarget();
   if (options_.verify_only) {
@@ -113,6 +125,7 @@ absl::Status MigrationSetup::Begin() {
   record_.source_now_microseconds = catalog_.source_now_microseconds;
   record_.created_at = absl::Now();
   HS_RETURN_IF_ERROR(journal_->Begin(record_, HolderName(), address_, options_.leader_lease));
+  KeepLead();
   ShowMigration(false);
   state_->SetSnapshot(holder_->snapshot());
   if (options_.on_ready) options_.on_ready();
@@ -212,6 +225,7 @@ absl::Status MigrationSetup::TakeLead() {
     if (!std::exchange(said, true)) LogInfo("waiting for the lead", {{"reason", taken.message()}});
     absl::SleepFor(absl::Milliseconds(300));
   }
+  KeepLead();
   return journal_->ExtendLeases(record_.id, options_.times.lease_duration);
 }
 
@@ -231,21 +245,31 @@ absl::Status MigrationSetup::Resume(MigrationRecord record) {
 
 absl::Status MigrationSetup::RecoverSnapshot() {
   // A keeper finds this coordinator by the address it has just written into the journal.
-  const absl::Time deadline = absl::Now() + options_.keeper_wait;
+  // Before any row can have arrived a new snapshot is as good, and not worth a long wait.
+  const absl::Duration wait = needs_keepers_ ? options_.keeper_wait : std::min(options_.keeper_wait, kShortKeeperWait);
+  const absl::Time deadline = absl::Now() + wait;
+  absl::Status refused;
   state_->SetPhase(v1::MigrationPhase::PHASE_CHECK, "waits for a keeper that holds the source's snapshot");
   while (absl::Now() < deadline && !state_->stop_requested()) {
     std::optional<v1::Snapshot> held = state_->FindKeeperSnapshot(record_.snapshot, absl::Now());
+    refused = absl::OkStatus();
     if (held.has_value()) {
-      HS_ASSIGN_OR_RETURN(holder_, SnapshotHolder::Import(options_.source, *held));
-      LogInfo("the snapshot lives on", {{"migration", record_.id}, {"snapshot", held->current_snapshot()}});
-      return absl::OkStatus();
+      absl::StatusOr<std::unique_ptr<SnapshotHolder>> imported = SnapshotHolder::Import(options_.source, *held);
+      if (imported.ok()) {
+        holder_ = *std::move(imported);
+        LogInfo("the snapshot lives on", {{"migration", record_.id}, {"snapshot", held->current_snapshot()}});
+        return absl::OkStatus();
+      }
+      // The keeper may just have died, which it will say or be silent; or another one holds it too.
+      refused = imported.status();
+      LogWarning("the snapshot can't be taken over yet", {{"migration", record_.id}, {"error", refused.message()}});
     }
     HS_RETURN_IF_ERROR(journal_->RenewLead());
     state_->TakeReports(absl::Milliseconds(200));
   }
-  absl::Status decided = GoOnWithoutSnapshot();
-  if (!decided.ok()) journal_->GiveUpLead().IgnoreError();
-  return decided;
+  // A keeper still says that it holds the snapshot: it must not be given up for trouble with the source.
+  if (!refused.ok()) return refused;
+  return GoOnWithoutSnapshot();
 }
 
 absl::Status MigrationSetup::GoOnWithoutSnapshot() {

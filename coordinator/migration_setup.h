@@ -14,6 +14,7 @@
 #include "coordinator/coordinator.h"
 #include "coordinator/hypertable_spec.h"
 #include "coordinator/journal.h"
+#include "coordinator/lead_keeper.h"
 #include "coordinator/planner.h"
 #include "coordinator/selection.h"
 #include "coordinator/snapshot.h"
@@ -39,6 +40,7 @@ class MigrationSetup {
   std::unique_ptr<SnapshotHolder> TakeSnapshotHolder() { return std::move(holder_); }
 
  private:
+  absl::Status Prepare();
   absl::Status Begin();
   absl::Status Resume(MigrationRecord record);
   absl::Status PrepareVerification();
@@ -63,6 +65,7 @@ class MigrationSetup {
   absl::Status LoadState();
   absl::Status ReadSchemaParts();
   void ShowMigration(bool resumed);
+  void KeepLead();
 
   const CoordinatorOptions& options_;
   const std::string address_;
@@ -72,6 +75,7 @@ class MigrationSetup {
   MigrationRecord record_;
   bool needs_keepers_ = true;  // For all that is known before the journal is read.
   std::unique_ptr<SnapshotHolder> holder_;
+  std::unique_ptr<LeadKeeper> lead_keeper_;  // While the set-up lasts.
   Catalog catalog_;
   TargetFacts target_facts_;
   Selection selection_;

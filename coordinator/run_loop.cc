@@ -44,7 +44,9 @@ RunLoop::RunLoop(const CoordinatorOptions& options, MigrationRecord record, std:
 
 absl::StatusOr<RunResult> RunLoop::Run() {
   while (true) {
-    const absl::Status turn = TakeTurn(kTick);
+    absl::Status turn = TakeTurn(kTick);
+    // The last write is part of the turn: the target may be away just then.
+    if (turn.ok() && AllDone() && !options_.verify_only) turn = journal_->Finish(record_.id);
     if (IsDeposed(turn)) EndDeposed();
     if (IsDeposed(turn) || absl::IsFailedPrecondition(turn)) return turn;
     if (!turn.ok()) {
@@ -52,21 +54,25 @@ absl::StatusOr<RunResult> RunLoop::Run() {
       continue;
     }
     EndTrouble();
-    int64_t unfinished = 0;
     int64_t failed = 0;
     bool idle = false;
     int leased = 0;
     state_->WithScheduler([&](Scheduler& scheduler) {
-      unfinished = scheduler.unfinished();
       failed = scheduler.failed();
       idle = scheduler.Idle();
       leased = scheduler.leased_count();
     });
-    if (unfinished == 0) return EndFinished();
+    if (AllDone()) return EndFinished();
     if (state_->stop_requested() && (leased == 0 || state_->stop_at_once())) return EndStopped();
     if (idle && failed > 0) return EndWithFailures();
     if (idle) return absl::InternalError("no task can run and none has failed: the plan's barriers never open");
   }
+}
+
+bool RunLoop::AllDone() {
+  bool done = false;
+  state_->WithScheduler([&](Scheduler& scheduler) { done = scheduler.unfinished() == 0; });
+  return done;
 }
 
 absl::Status RunLoop::TakeTurn(absl::Duration wait) {
@@ -206,7 +212,6 @@ absl::StatusOr<RunResult> RunLoop::EndFinished() {
       result = RunResult::kNotChecked;
     }
   }
-  if (!options_.verify_only) HS_RETURN_IF_ERROR(journal_->Finish(record_.id));
   state_->SetPhase(v1::MigrationPhase::PHASE_DONE, "done");
   state_->Finish(true);
   state_->WaitUntilTold(absl::Seconds(5));

@@ -55,10 +55,11 @@ function chooseFault(kind, random, workers, leases) {
   }
 }
 
-// restarts: whether the target can be restarted. In a third of the seeds the snapshot may be lost; in the others a worker
+// restarts: whether the target can be restarted. bytes: what there is to copy. In a third of the seeds the snapshot may be lost; in the others a worker
 // without slots, whom no fault hits, keeps it. writes: the source is written to from beginning to end. standby: the second
-// coordinator waits for the first one's death all the time; otherwise it is only started to depose a stopped one.
-export function makePlan(seed, { leases = 2000, restarts = true } = {}) {
+// coordinator waits for the first one's death all the time; otherwise it is only started to depose a stopped one. fromStart:
+// the faults begin with the first process; otherwise when ranges can be copied, which is when there is most to lose.
+export function makePlan(seed, { leases = 2000, restarts = true, bytes = 110e6 } = {}) {
   const random = new Random(seed);
   const mayLose = random.chance(0.35);
   const workers = random.int(2, 4);
@@ -68,11 +69,14 @@ export function makePlan(seed, { leases = 2000, restarts = true } = {}) {
     writes: random.chance(0.6),
     standby: random.chance(0.4),
     keeper: !mayLose || random.chance(0.3),
+    fromStart: random.chance(0.3),
     slots: Array.from({ length: workers }, () => random.int(1, 3)),
     verify: random.chance(0.3),
-    bytesPerSecond: random.int(2, 8) * 1_000_000,
     faults: [],
   };
+  // So that copying alone takes about as long as the faults.
+  const slots = plan.slots.reduce((sum, n) => sum + n, 0);
+  plan.bytesPerSecond = Math.round(bytes / Math.min(slots, 7) / random.int(8, 20));
   const weights = { ...common, ...(mayLose ? losing : {}) };
   if (!restarts) delete weights['restart target'];
   let at = random.int(0, 3000);

@@ -45,7 +45,8 @@ async function prepare(folder) {
   }
   const template = await source.makeDatabase('storm_template');
   makeStormDatabase(template, { large: options.target === 'postgres' });
-  return { source, target, template, expected: fingerprints(template) };
+  const [bytes] = query(template, 'SELECT sum(pg_table_size(oid)) FROM pg_class WHERE relnamespace = \'public\'::regnamespace');
+  return { source, target, template, bytes: Number(bytes), expected: fingerprints(template) };
 }
 
 async function targetDatabase({ target }, seed) {
@@ -60,7 +61,7 @@ function figures(target) {
 
 async function runSeed(servers, seed, folder) {
   const hypertables = !(servers.target instanceof Cluster);
-  const plan = makePlan(seed, { leases: times.lease * 1000, restarts: servers.target instanceof Cluster });
+  const plan = makePlan(seed, { leases: times.lease * 1000, restarts: servers.target instanceof Cluster, bytes: servers.bytes });
   rmSync(folder, { recursive: true, force: true });
   const source = { name: 'source', uri: await servers.source.makeDatabase(`storm_${seed}`, 'storm_template'), cluster: servers.source };
   const target = await targetDatabase(servers, seed);

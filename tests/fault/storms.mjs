@@ -1,11 +1,12 @@
-// storms.mjs N [--seed S] [--jobs J] [--target postgres|embedded|URI] [--results FILE] [--logs FOLDER] [--deadline S] [--keep-logs]
+// storms.mjs N [--seed S] [--jobs J] [--target postgres|embedded|URI] [--results FILE] [--logs FOLDER] [--deadline S] [--keep-logs] [--figures]
 // The seeds S to S + N - 1, J at a time; see scripts/storm. A line for each as it ends, a table in the end.
 import { spawn } from 'node:child_process';
-import { appendFileSync, mkdirSync } from 'node:fs';
+import { appendFileSync, mkdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { parseArgs } from 'node:util';
 import { root } from '../integration/support/servers.mjs';
+import { figures, names } from './storm_figures.mjs';
 
 const { values: options, positionals } = parseArgs({
   allowPositionals: true,
@@ -13,6 +14,7 @@ const { values: options, positionals } = parseArgs({
     seed: { type: 'string', default: '1' }, jobs: { type: 'string', default: '1' }, target: { type: 'string', default: 'postgres' },
     results: { type: 'string', default: join(root, '.cache/storm/results.jsonl') }, logs: { type: 'string', default: join(root, '.cache/storm') },
     deadline: { type: 'string', default: '300' }, 'keep-logs': { type: 'boolean', default: false },
+    figures: { type: 'boolean', default: false },
   },
 });
 const count = Number(positionals[0] ?? 10);
@@ -25,8 +27,6 @@ if (![count, first, jobs].every(Number.isInteger) || count < 1 || jobs < 1) {
 mkdirSync(dirname(options.results), { recursive: true });
 
 const results = [];
-
-const names = (counts) => Object.entries(counts).map(([name, n]) => (n > 1 ? `${n} × ${name}` : name)).join(', ');
 
 function report(result) {
   results.push(result);
@@ -50,31 +50,17 @@ function job(number) {
   return new Promise((resolve) => child.on('close', resolve));
 }
 
-const total = (pick) => results.reduce((sum, result) => sum + pick(result), 0);
-
-function summary() {
-  const faults = {};
-  for (const result of results) {
-    for (const [name, n] of Object.entries(result.faults)) {
-      const row = (faults[name] ??= { injected: 0, seeds: 0, failed: 0 });
-      row.injected += n;
-      row.seeds += 1;
-      row.failed += result.problems.length > 0 ? 1 : 0;
-    }
-  }
-  process.stdout.write(`\n${'fault'.padEnd(22)} injected  seeds  of these failed\n`);
-  for (const [name, row] of Object.entries(faults).sort()) {
-    process.stdout.write(`${name.padEnd(22)} ${String(row.injected).padStart(8)} ${String(row.seeds).padStart(6)} ${String(row.failed).padStart(16)}\n`);
-  }
-  const endings = {};
-  for (const result of results) for (const [name, n] of Object.entries(result.endings)) endings[name] = (endings[name] ?? 0) + n;
-  process.stdout.write(`\nended by itself: ${names(endings) || 'nobody'}\n`);
-  process.stdout.write(`${results.length} of ${count} seeds ran, ${results.filter((result) => result.problems.length === 0).length} ended with equal data; ` +
-    `${total((result) => result.ranges ?? 0)} ranges in ${total((result) => result.attempts ?? 0)} attempts; results in ${options.results}\n`);
+// Of what a file holds; of a seed that ran more often, the last time.
+if (options.figures) {
+  const lines = readFileSync(options.results, 'utf8').split('\n').filter(Boolean).map((line) => JSON.parse(line));
+  const last = new Map(lines.map((result) => [`${result.target} ${result.seed}`, result]));
+  process.stdout.write(`${figures([...last.values()]).join('\n')}\n`);
+  process.exit();
 }
 
 await Promise.all(Array.from({ length: jobs }, (_, number) => job(number)));
-summary();
+if (results.length > 0) process.stdout.write(`\n${figures(results).join('\n')}\n`);
+process.stdout.write(`${results.length} of ${count} seeds ran; results in ${options.results}\n`);
 const target = options.target === 'postgres' ? '' : ` --target ${options.target}`;
 const failed = results.filter((result) => result.problems.length > 0).map((result) => result.seed);
 const missing = Array.from({ length: count }, (_, i) => first + i).filter((seed) => !results.some((result) => result.seed === seed));

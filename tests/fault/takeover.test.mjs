@@ -113,3 +113,27 @@ test('a second coordinator that is refused leaves its workers to the leader', as
   await move.endsWell(leader, worker, ...strayed);
   move.assertWhole();
 });
+
+// Promise: a stand-by leaves a leader alone that takes longer than a lease for one thing: a dump from far away, a transaction
+// that restores the schema. Both are longer here than the lead lasts, and the stand-by would take as long.
+test('a leader that takes long to begin keeps the lead', async (t) => {
+  const move = scene.move(`${schema} CREATE VIEW slowly AS SELECT 1 AS n;`);
+  query(move.to, `CREATE SCHEMA meddling; CREATE FUNCTION meddling.wait() RETURNS event_trigger LANGUAGE plpgsql AS
+    'BEGIN PERFORM pg_sleep(5); END'; CREATE EVENT TRIGGER wait ON ddl_command_end WHEN TAG IN ('CREATE VIEW')
+    EXECUTE FUNCTION meddling.wait()`);
+  const proxy = await FaultProxy.start({ port: scene.source.port }, { delay: 40 });
+  t.after(async () => {
+    move.end();
+    await proxy.stop();
+  });
+  const from = move.from.replace(`:${scene.source.port}/`, `:${proxy.port}/`);
+  const leader = move.coordinator({ from });
+  await until('a lead', () => value(move.to, "SELECT to_regclass('_hypershift.leader') IS NOT NULL") === 't');
+  const standby = move.coordinator({ name: 'b', from, more: ['--standby'] });
+  const worker = move.worker();
+  await until('a range', () => move.count("kind = 'copy' AND state = 'done'") > 0);
+  proxy.delay = 0;
+  await move.endsWell(leader, standby, worker);
+  assert.equal(value(move.to, 'SELECT epoch FROM _hypershift.leader'), '1');
+  move.assertWhole();
+});

@@ -272,13 +272,7 @@ export class World {
     if (this.plan.standby) this.startLater(this.coordinators[1], 1000);
     for (const member of [...this.workers, ...(this.keeper ? [this.keeper] : [])]) member.start();
     if (this.keeper) this.track(this.waitForKeeper());
-    for (const fault of this.plan.faults) {
-      this.after(fault.at, async () => {
-        if (this.over) return;
-        const name = (await applyFault(this, fault)) ? fault.kind : 'missed';
-        this.counts[name] = (this.counts[name] ?? 0) + 1;
-      });
-    }
+    this.track(this.injectFaults());
     let deadline;
     const late = new Promise((resolve) => (deadline = setTimeout(() => resolve(false), deadlineSeconds * 1000)));
     const done = await Promise.race([this.finished, late]);
@@ -286,6 +280,17 @@ export class World {
     if (!done) this.problem(`not done after ${deadlineSeconds} s`);
     await this.end();
     return done;
+  }
+
+  async injectFaults() {
+    while (!this.plan.fromStart && !this.over && (await this.phase()) !== 'run') await sleep(200);
+    for (const fault of this.plan.faults) {
+      this.after(fault.at, async () => {
+        if (this.over) return;
+        const name = (await applyFault(this, fault)) ? fault.kind : 'missed';
+        this.counts[name] = (this.counts[name] ?? 0) + 1;
+      });
+    }
   }
 
   // Until the keeper's session holds the snapshot that the journal has.
