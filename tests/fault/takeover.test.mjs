@@ -1,5 +1,6 @@
 // The coordinator dies or is stopped, and another one goes on: with the same snapshot and with the same workers.
 import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
 import { after, before, test } from 'node:test';
 import { FaultProxy } from './proxy.mjs';
 import { largeTable, Scene, smallTable } from './support/scene.mjs';
@@ -101,6 +102,7 @@ test('a second coordinator that is refused leaves its workers to the leader', as
   const worker = move.worker({ to });
   await until('a range', () => move.count("kind = 'copy' AND state = 'done'") > 0, 180);
   const second = move.coordinator({ name: 'b' });
+  await until('its socket', () => existsSync(move.address('b').slice('unix:'.length)));
   const strayed = [0, 2].map((slots) => move.worker({ name: `strayed-${slots}`, slots, coordinators: [move.address('b')] }));
   const refused = await second.done;
   assert.equal(refused.code, 2, refused.stderr);
