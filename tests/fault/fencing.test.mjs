@@ -68,7 +68,8 @@ class Lateness {
 
 describe('a worker', { concurrency: 4 }, () => {
   // Promise: a worker that is stopped with an open transaction past its lease loses its session before the task is given
-  // away, so that nothing waits for its locks; the migration ends without it, and what it says when it wakes up has no effect.
+  // away, so that nothing waits for its locks, the coordinator least of all; the migration ends without it, and what it does
+  // when it wakes up has no effect.
   for (const point of ['claim', 'copy_end', 'journal_write', 'commit_sent']) {
     test(`stopped at ${point} for good`, { timeout: 240_000 }, async (t) => {
       const one = await Lateness.start(t, `stopped at ${point}`);
@@ -80,6 +81,7 @@ describe('a worker', { concurrency: 4 }, () => {
       await one.stopAt(late, rule);
       migration.worker('w2', []);
       await one.endsWell(coordinator);
+      assert.doesNotMatch((await coordinator.done).stderr, /lock timeout/);
       late.child.kill('SIGCONT');
       await until('its failure', () => late.said.includes('task failed'));
       await migration.assertWhole();
