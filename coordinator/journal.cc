@@ -88,10 +88,21 @@ UPDATE _hypershift.task t
 RETURNING t.id, t.attempt, t.description, t.work
 )sql";
 
+// A row that is locked is its worker's, who is about to commit, or was stopped there: neither is worth a wait in which
+// nobody else's lease is renewed.
 constexpr char kRenewSql[] = R"sql(
-UPDATE _hypershift.task t SET lease_expires_at = clock_timestamp() + make_interval(secs => $3)
-  FROM unnest($1::bigint[], $2::int[]) v(id, attempt)
- WHERE t.id = v.id AND t.attempt = v.attempt AND t.state = 'leased'
+UPDATE _hypershift.task SET lease_expires_at = clock_timestamp() + make_interval(secs => $3)
+ WHERE id IN (SELECT t.id
+                FROM _hypershift.task t
+                JOIN unnest($1::bigint[], $2::int[]) v(id, attempt) ON t.id = v.id AND t.attempt = v.attempt
+               WHERE t.state = 'leased'
+                 FOR NO KEY UPDATE OF t SKIP LOCKED)
+)sql";
+
+constexpr char kExtendSql[] = R"sql(
+UPDATE _hypershift.task SET lease_expires_at = clock_timestamp() + make_interval(secs => $2)
+ WHERE id IN (SELECT id FROM _hypershift.task WHERE migration_id = $1 AND state = 'leased'
+                 FOR NO KEY UPDATE SKIP LOCKED)
 )sql";
 
 constexpr char kChangeSql[] = R"sql(
@@ -656,10 +667,7 @@ absl::StatusOr<AppliedBatch> Journal::Apply(const JournalBatch& batch, absl::Dur
 
 absl::Status Journal::ExtendLeases(const std::string& id, absl::Duration lease) {
   return AsLeader("extend_leases", [&](pqxx::work& work) {
-    work.exec_params(
-        "UPDATE _hypershift.task SET lease_expires_at = clock_timestamp() + make_interval(secs => $2) "
-        "WHERE migration_id = $1 AND state = 'leased'",
-        id, absl::ToDoubleSeconds(lease));
+    work.exec_params(kExtendSql, id, absl::ToDoubleSeconds(lease));
     return absl::OkStatus();
   });
 }
