@@ -68,6 +68,10 @@ class CoordinatorImpl final : public Coordinator {
       if (ready.ok()) break;
       // Another stand-by was quicker, or the target is away again.
       if (options_.standby && absl::IsUnavailable(ready) && !state_.stop_requested()) continue;
+      if (options_.standby && setup->ended_meanwhile()) {
+        journal_.GiveUpLead().IgnoreError();
+        return EndStandby(StandbyResult::kEnded);
+      }
       state_.SetError(std::string(ready.message()));
       state_.SetPhase(v1::MigrationPhase::PHASE_STOPPED, "stopped before any range was leased");
       state_.Finish(true);

@@ -136,8 +136,11 @@ absl::Status MigrationSetup::Check() {
   HS_ASSIGN_OR_RETURN(target_facts_,
                       hypertables_.empty() ? ReadTargetFacts(target.get()) : ReadFutureTargetFacts(target.get()));
   HS_ASSIGN_OR_RETURN(const int pg_dump_major, PgDumpMajorVersion());
+  const absl::StatusOr<std::optional<MigrationRecord>> latest = journal_->FindLatest();
+  const std::string finished = latest.ok() && latest->has_value() ? (*latest)->id : "";
   const PreflightInput input{options_.config, catalog_,  target_facts_, selection_,
-                             hypertables_,    profiles_, pg_dump_major, options_.fail_on_value_rewrite};
+                             hypertables_,    profiles_, pg_dump_major, options_.fail_on_value_rewrite,
+                             finished};
   std::vector<std::string> failures;
   for (const Finding& finding : RunPreflight(input)) {
     if (finding.level == FindingLevel::kFail) {
@@ -215,6 +218,7 @@ absl::Status MigrationSetup::Resume(MigrationRecord record) {
   record_ = std::move(record);
   ShowMigration(true);
   HS_RETURN_IF_ERROR(TakeLead());
+  HS_RETURN_IF_ERROR(ReadRecordAgain());
   if (!record_.snapshot_released) HS_RETURN_IF_ERROR(RecoverSnapshot());
   if (holder_ != nullptr) state_->SetSnapshot(holder_->snapshot());
   state_->SetSnapshotTime(record_.snapshot_taken_at, record_.snapshot_released);
@@ -224,6 +228,19 @@ absl::Status MigrationSetup::Resume(MigrationRecord record) {
   return ContinueFrom(record_.phase);
 }
 
+// Whoever led until now has gone on while this coordinator waited: a plan may be there by now, and rows, or the end.
+absl::Status MigrationSetup::ReadRecordAgain() {
+  HS_ASSIGN_OR_RETURN(std::optional<MigrationRecord> current, journal_->FindUnfinished());
+  if (current.has_value() && current->id == record_.id) {
+    record_ = *std::move(current);
+    return absl::OkStatus();
+  }
+  ended_meanwhile_ = true;
+  return absl::FailedPreconditionError(
+      absl::StrCat("target: migration ", record_.id,
+                   " has ended while this coordinator waited for the lead: nothing is left to do"));
+}
+
 absl::Status MigrationSetup::RecoverSnapshot() {
   // A keeper finds this coordinator by the address it has just written into the journal.
   const absl::Time deadline = absl::Now() + options_.keeper_wait;
@@ -231,9 +248,13 @@ absl::Status MigrationSetup::RecoverSnapshot() {
   while (absl::Now() < deadline && !state_->stop_requested()) {
     std::optional<v1::Snapshot> held = state_->FindKeeperSnapshot(record_.snapshot, absl::Now());
     if (held.has_value()) {
-      HS_ASSIGN_OR_RETURN(holder_, SnapshotHolder::Import(options_.source, *held));
-      LogInfo("the snapshot lives on", {{"migration", record_.id}, {"snapshot", held->current_snapshot()}});
-      return absl::OkStatus();
+      absl::StatusOr<std::unique_ptr<SnapshotHolder>> imported = SnapshotHolder::Import(options_.source, *held);
+      if (imported.ok()) {
+        holder_ = *std::move(imported);
+        LogInfo("the snapshot lives on", {{"migration", record_.id}, {"snapshot", held->current_snapshot()}});
+        return absl::OkStatus();
+      }
+      LogWarning("the snapshot can't be taken over yet", {{"error", imported.status().message()}});
     }
     HS_RETURN_IF_ERROR(journal_->RenewLead());
     state_->TakeReports(absl::Milliseconds(200));
@@ -252,7 +273,7 @@ absl::Status MigrationSetup::GoOnWithoutSnapshot() {
     // Nothing was copied yet: a new snapshot is as good. What was planned under the old one is planned again.
     HS_ASSIGN_OR_RETURN(holder_, SnapshotHolder::Take(options_.source));
     LogInfo("no row had been copied: going on under a new snapshot", {{"migration", record_.id}});
-    if (record_.phase == JournalPhase::kRun) HS_RETURN_IF_ERROR(RestartUnfinishedTables());
+    if (record_.phase == JournalPhase::kRun) HS_RETURN_IF_ERROR(RestartUnfinishedTables(tasks));
   } else {
     switch (options_.lost_snapshot) {
       case LostSnapshot::kRefuse:
@@ -264,7 +285,7 @@ absl::Status MigrationSetup::GoOnWithoutSnapshot() {
       }
       case LostSnapshot::kRestartTables: {
         HS_ASSIGN_OR_RETURN(holder_, SnapshotHolder::Take(options_.source));
-        HS_RETURN_IF_ERROR(RestartUnfinishedTables());
+        HS_RETURN_IF_ERROR(RestartUnfinishedTables(tasks));
         break;
       }
       case LostSnapshot::kAllowInconsistent: {
@@ -302,11 +323,11 @@ absl::Status MigrationSetup::ProveUnchanged() {
   return absl::OkStatus();
 }
 
-absl::Status MigrationSetup::RestartUnfinishedTables() {
+// What was unfinished when it was decided to start again: a range that a worker commits since then goes with its table.
+absl::Status MigrationSetup::RestartUnfinishedTables(const std::vector<TaskRow>& tasks) {
   HS_RETURN_IF_ERROR(Inspect());
   HS_RETURN_IF_ERROR(ReadForPlan());
   HS_ASSIGN_OR_RETURN(const std::vector<TablePlan> tables, journal_->LoadTables(record_.id));
-  HS_ASSIGN_OR_RETURN(const std::vector<TaskRow> tasks, journal_->LoadTasks(record_.id));
   std::set<int> unfinished;
   for (const TaskRow& row : tasks) {
     if (row.task.kind == TaskKind::KIND_COPY && row.task.state != TaskState::STATE_DONE)

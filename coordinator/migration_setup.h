@@ -32,6 +32,8 @@ class MigrationSetup {
   absl::Status Run();
 
   const MigrationRecord& record() const { return record_; }
+  // Why Run() failed: another coordinator has brought the migration to its end while this one waited for the lead.
+  bool ended_meanwhile() const { return ended_meanwhile_; }
   // The coordinator's hold on the snapshot; null when it has been released.
   std::unique_ptr<SnapshotHolder> TakeSnapshotHolder() { return std::move(holder_); }
 
@@ -47,10 +49,11 @@ class MigrationSetup {
   absl::Status Check();
   absl::Status CheckSameMigration(const MigrationRecord& record);
   absl::Status TakeLead();
+  absl::Status ReadRecordAgain();
   absl::Status RecoverSnapshot();
   absl::Status GoOnWithoutSnapshot();
   absl::Status ProveUnchanged();
-  absl::Status RestartUnfinishedTables();
+  absl::Status RestartUnfinishedTables(const std::vector<TaskRow>& tasks);
   absl::Status ContinueFrom(JournalPhase phase);
   absl::Status RestoreSchema();
   absl::Status CreateHypertables();
@@ -67,6 +70,7 @@ class MigrationSetup {
   Journal* journal_;
 
   MigrationRecord record_;
+  bool ended_meanwhile_ = false;
   std::unique_ptr<SnapshotHolder> holder_;
   Catalog catalog_;
   TargetFacts target_facts_;

@@ -66,7 +66,15 @@ absl::StatusOr<RunResult> RunLoop::Run() {
       idle = scheduler.Idle();
       leased = scheduler.leased_count();
     });
-    if (unfinished == 0) return EndFinished();
+    if (unfinished == 0) {
+      // An answer that was lost would leave it open whether the migration is done. It can be said twice.
+      const absl::Status finished = options_.verify_only ? absl::OkStatus() : journal_->Finish(record_.id);
+      if (finished.ok()) return EndFinished();
+      if (IsDeposed(finished)) EndDeposed();
+      if (IsDeposed(finished)) return finished;
+      HS_RETURN_IF_ERROR(RecoverFrom(finished));
+      continue;
+    }
     if (state_->stop_requested() && (leased == 0 || state_->stop_at_once())) return EndStopped();
     if (idle && failed > 0) return EndWithFailures();
     if (idle) return absl::InternalError("no task can run and none has failed: the plan's barriers never open");
@@ -210,7 +218,6 @@ absl::StatusOr<RunResult> RunLoop::EndFinished() {
       result = RunResult::kNotChecked;
     }
   }
-  if (!options_.verify_only) HS_RETURN_IF_ERROR(journal_->Finish(record_.id));
   state_->SetPhase(v1::MigrationPhase::PHASE_DONE, "done");
   state_->Finish(true);
   state_->WaitUntilTold(absl::Seconds(5));
