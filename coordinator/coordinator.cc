@@ -74,7 +74,8 @@ class CoordinatorImpl final : public Coordinator {
       }
       state_.SetError(std::string(ready.message()));
       state_.SetPhase(v1::MigrationPhase::PHASE_STOPPED, "stopped before any range was leased");
-      state_.Finish(true);
+      // Keepers stay: the same command may need their snapshot.
+      state_.Finish(false);
       journal_.GiveUpLead().IgnoreError();
       return ready;
     }
