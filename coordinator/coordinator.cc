@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/coordinator_address.h"
 #include "common/log.h"
+#include "common/pg_status.h"
 #include "common/status_macros.h"
 #include "coordinator/journal.h"
 #include "coordinator/migration_setup.h"
@@ -66,18 +67,14 @@ class CoordinatorImpl final : public Coordinator {
       setup.emplace(options_, address_, &state_, &journal_);
       const absl::Status ready = setup->Run();
       if (ready.ok()) break;
-      // Another stand-by was quicker, or the target is away again.
-      if (options_.standby && absl::IsUnavailable(ready) && !state_.stop_requested()) continue;
+      // Another stand-by was quicker, or the target is away again (kUnknown: while it committed).
+      const bool passes = absl::IsUnavailable(ready) || absl::IsUnknown(ready);
+      if (options_.standby && passes && !state_.stop_requested()) continue;
       if (options_.standby && setup->ended_meanwhile()) {
         journal_.GiveUpLead().IgnoreError();
         return EndStandby(StandbyResult::kEnded);
       }
-      state_.SetError(std::string(ready.message()));
-      state_.SetPhase(v1::MigrationPhase::PHASE_STOPPED, "stopped before any range was leased");
-      // Keepers stay: the same command may need their snapshot.
-      state_.Finish(false);
-      journal_.GiveUpLead().IgnoreError();
-      return ready;
+      return EndSetup(ready);
     }
     RunLoop loop(options_, setup->record(), setup->TakeSnapshotHolder(), &state_, &journal_);
     absl::StatusOr<RunResult> result = loop.Run();
@@ -96,6 +93,21 @@ class CoordinatorImpl final : public Coordinator {
   MigrationState* state() override { return &state_; }
 
  private:
+  // Keepers stay: the same command may need their snapshot. All workers do, once another coordinator leads them.
+  absl::Status EndSetup(const absl::Status& error) {
+    const absl::Status gave_up = journal_.leads() ? journal_.GiveUpLead() : absl::OkStatus();
+    const bool is_deposed = absl::IsAborted(gave_up) && SqlState(gave_up).empty();
+    const absl::Status& why = is_deposed ? gave_up : error;
+    state_.SetError(std::string(why.message()));
+    state_.SetPhase(v1::MigrationPhase::PHASE_STOPPED, "stopped before any range was leased");
+    if (is_deposed) {
+      state_.SetStandby(true);
+    } else {
+      state_.Finish(false);
+    }
+    return why;
+  }
+
   RunResult EndStandby(StandbyResult waited) {
     const bool ended = waited == StandbyResult::kEnded;
     LogInfo(ended ? "the migration has ended; nothing to take over" : "stopped standing by");

@@ -67,6 +67,8 @@ class Journal final : public TurnJournal {
   absl::Status TakeLead(const std::string& holder, const std::string& address, absl::Duration leader_lease);
   // Who leads, without waiting for a lock. Nullopt: nobody ever has.
   absl::StatusOr<std::optional<LeaderInfo>> FindLeader();
+  // Whether this journal has taken the lead; it may have lost it since.
+  bool leads() const { return epoch_ > 0; }
   absl::Status RenewLead();
   // Lets others take the lead at once.
   absl::Status GiveUpLead();
