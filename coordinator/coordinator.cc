@@ -74,7 +74,11 @@ class CoordinatorImpl final : public Coordinator {
         journal_.GiveUpLead().IgnoreError();
         return EndStandby(StandbyResult::kEnded);
       }
-      return EndSetup(ready);
+      const absl::Status why = EndLead(ready);
+      state_.SetError(std::string(why.message()));
+      state_.SetPhase(v1::MigrationPhase::PHASE_STOPPED, "stopped before any range was leased");
+      LeaveWorkers(why, setup->needs_keepers());
+      return why;
     }
     RunLoop loop(options_, setup->record(), setup->TakeSnapshotHolder(), &state_, &journal_);
     absl::StatusOr<RunResult> result = loop.Run();
@@ -93,19 +97,21 @@ class CoordinatorImpl final : public Coordinator {
   MigrationState* state() override { return &state_; }
 
  private:
-  // Keepers stay: the same command may need their snapshot. All workers do, once another coordinator leads them.
-  absl::Status EndSetup(const absl::Status& error) {
-    const absl::Status gave_up = journal_.leads() ? journal_.GiveUpLead() : absl::OkStatus();
-    const bool is_deposed = absl::IsAborted(gave_up) && SqlState(gave_up).empty();
-    const absl::Status& why = is_deposed ? gave_up : error;
-    state_.SetError(std::string(why.message()));
-    state_.SetPhase(v1::MigrationPhase::PHASE_STOPPED, "stopped before any range was leased");
-    if (is_deposed) {
+  // Why the setup failed: a lead that was lost explains every error.
+  absl::Status EndLead(const absl::Status& error) {
+    if (!journal_.leads()) return error;
+    absl::Status gave_up = journal_.GiveUpLead();
+    return IsDeposed(gave_up) ? gave_up : error;
+  }
+
+  // Whoever leads, or the same command again in a moment, will need the workers and what their keepers hold: this
+  // coordinator then answers like one that stands by. Otherwise they are sent home.
+  void LeaveWorkers(const absl::Status& error, bool needs_keepers) {
+    if (IsDeposed(error) || IsRetryable(error)) {
       state_.SetStandby(true);
     } else {
-      state_.Finish(false);
+      state_.Finish(!needs_keepers);
     }
-    return why;
   }
 
   RunResult EndStandby(StandbyResult waited) {

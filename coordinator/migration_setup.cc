@@ -40,6 +40,13 @@ std::vector<std::string> RestoreSettings() {
           "SET LOCAL xmloption = content", "SET LOCAL search_path = ''"};
 }
 
+constexpr absl::Duration kShortKeeperWait = absl::Seconds(3);
+
+// Rows may have arrived under the snapshot, and others are still to come.
+bool NeedsKeepers(const MigrationRecord& record) {
+  return record.phase == JournalPhase::kRun && !record.snapshot_released;
+}
+
 constexpr char kThreeWaysOn[] =
     "nobody holds this migration's snapshot of the source any more, so the ranges still to come can't be read as of "
     "the "
@@ -59,6 +66,7 @@ absl::Status MigrationSetup::Run() {
   state_->SetPhase(v1::MigrationPhase::PHASE_CHECK, "checks source and target");
   absl::Status target = OpenTarget();
   if (options_.verify_only) {
+    needs_keepers_ = false;
     HS_RETURN_IF_ERROR(target);
     return PrepareVerification();
   }
@@ -71,8 +79,12 @@ absl::Status MigrationSetup::Run() {
   }
   if (target.ok()) {
     HS_ASSIGN_OR_RETURN(std::optional<MigrationRecord> unfinished, journal_->FindUnfinished());
-    if (unfinished.has_value()) return Resume(*std::move(unfinished));
+    if (unfinished.has_value()) {
+      needs_keepers_ = NeedsKeepers(*unfinished);
+      return Resume(*std::move(unfinished));
+    }
   }
+  needs_keepers_ = false;
   return Begin();
 }
 
@@ -233,6 +245,7 @@ absl::Status MigrationSetup::ReadRecordAgain() {
   HS_ASSIGN_OR_RETURN(std::optional<MigrationRecord> current, journal_->FindUnfinished());
   if (current.has_value() && current->id == record_.id) {
     record_ = *std::move(current);
+    needs_keepers_ = NeedsKeepers(record_);
     return absl::OkStatus();
   }
   ended_meanwhile_ = true;
@@ -243,10 +256,14 @@ absl::Status MigrationSetup::ReadRecordAgain() {
 
 absl::Status MigrationSetup::RecoverSnapshot() {
   // A keeper finds this coordinator by the address it has just written into the journal.
-  const absl::Time deadline = absl::Now() + options_.keeper_wait;
+  // Before any row can have arrived a new snapshot is as good, and not worth a long wait.
+  const absl::Duration wait = needs_keepers_ ? options_.keeper_wait : std::min(options_.keeper_wait, kShortKeeperWait);
+  const absl::Time deadline = absl::Now() + wait;
+  absl::Status refused;
   state_->SetPhase(v1::MigrationPhase::PHASE_CHECK, "waits for a keeper that holds the source's snapshot");
   while (absl::Now() < deadline && !state_->stop_requested()) {
     std::optional<v1::Snapshot> held = state_->FindKeeperSnapshot(record_.snapshot, absl::Now());
+    refused = absl::OkStatus();
     if (held.has_value()) {
       absl::StatusOr<std::unique_ptr<SnapshotHolder>> imported = SnapshotHolder::Import(options_.source, *held);
       if (imported.ok()) {
@@ -254,17 +271,22 @@ absl::Status MigrationSetup::RecoverSnapshot() {
         LogInfo("the snapshot lives on", {{"migration", record_.id}, {"snapshot", held->current_snapshot()}});
         return absl::OkStatus();
       }
-      LogWarning("the snapshot can't be taken over yet", {{"error", imported.status().message()}});
+      // The keeper may just have died, which it will say or be silent; or another one holds it too.
+      refused = imported.status();
+      LogWarning("the snapshot can't be taken over yet", {{"migration", record_.id}, {"error", refused.message()}});
     }
     HS_RETURN_IF_ERROR(journal_->RenewLead());
     state_->TakeReports(absl::Milliseconds(200));
   }
+  // A keeper still says that it holds the snapshot: it must not be given up for trouble with the source.
+  if (!refused.ok()) return refused;
   absl::Status decided = GoOnWithoutSnapshot();
   if (!decided.ok()) journal_->GiveUpLead().IgnoreError();
   return decided;
 }
 
 absl::Status MigrationSetup::GoOnWithoutSnapshot() {
+  needs_keepers_ = false;
   HS_ASSIGN_OR_RETURN(const std::vector<TaskRow> tasks, journal_->LoadTasks(record_.id));
   const bool rows_arrived = std::any_of(tasks.begin(), tasks.end(), [](const TaskRow& row) {
     return row.task.kind == TaskKind::KIND_COPY && row.task.state == TaskState::STATE_DONE;

@@ -34,6 +34,9 @@ class MigrationSetup {
   const MigrationRecord& record() const { return record_; }
   // Why Run() failed: another coordinator has brought the migration to its end while this one waited for the lead.
   bool ended_meanwhile() const { return ended_meanwhile_; }
+  // Whether keepers may hold what no new snapshot can replace: as soon as rows may have arrived under it, and until it
+  // is released or lost. Also after Run has failed.
+  bool needs_keepers() const { return needs_keepers_; }
   // The coordinator's hold on the snapshot; null when it has been released.
   std::unique_ptr<SnapshotHolder> TakeSnapshotHolder() { return std::move(holder_); }
 
@@ -71,6 +74,7 @@ class MigrationSetup {
 
   MigrationRecord record_;
   bool ended_meanwhile_ = false;
+  bool needs_keepers_ = true;  // For all that is known before the journal is read.
   std::unique_ptr<SnapshotHolder> holder_;
   Catalog catalog_;
   TargetFacts target_facts_;

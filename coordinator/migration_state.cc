@@ -8,6 +8,7 @@
 #include "common/names.h"
 #include "common/proto_time.h"
 #include "common/version.h"
+#include "coordinator/snapshot.h"
 
 namespace hypershift {
 namespace {
@@ -184,10 +185,7 @@ std::optional<v1::Snapshot> MigrationState::FindKeeperSnapshot(const v1::Snapsho
   MutexLock lock(&mutex_);
   for (const auto& [name, worker] : workers_) {
     if (!worker.keeper_snapshot.has_value() || !Connected(worker, now)) continue;
-    if (worker.keeper_snapshot->current_snapshot() == expected.current_snapshot() &&
-        worker.keeper_snapshot->postmaster_start() == expected.postmaster_start()) {
-      return worker.keeper_snapshot;
-    }
+    if (SameSnapshot(*worker.keeper_snapshot, expected)) return worker.keeper_snapshot;
   }
   return std::nullopt;
 }
@@ -302,7 +300,10 @@ bool MigrationState::FillResponse(const v1::SynchronizeRequest& request, Worker*
     worker->outbox.pop_front();
     news = true;
   }
-  if (request.needs_snapshot() && snapshot_.has_value()) {
+  // A worker that comes back late may still hold the snapshot of a run before; its copies would be of another moment.
+  const bool holds_another =
+      request.has_keeper_snapshot() && snapshot_.has_value() && !SameSnapshot(request.keeper_snapshot(), *snapshot_);
+  if ((request.needs_snapshot() || holds_another) && snapshot_.has_value()) {
     *response->mutable_snapshot() = *snapshot_;
     news = true;
   }

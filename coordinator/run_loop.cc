@@ -7,7 +7,6 @@
 #include "absl/time/clock.h"
 #include "common/clock.h"
 #include "common/log.h"
-#include "common/pg_status.h"
 #include "common/status_macros.h"
 #include "coordinator/migration_setup.h"
 
@@ -28,9 +27,6 @@ DispatchSettings SettingsOf(const CoordinatorOptions& options) {
   return settings;
 }
 
-// A server's own kAborted (a deadlock, a lock that was not to be had) says nothing about the lead.
-bool IsDeposed(const absl::Status& status) { return absl::IsAborted(status) && SqlState(status).empty(); }
-
 }  // namespace
 
 RunLoop::RunLoop(const CoordinatorOptions& options, MigrationRecord record, std::unique_ptr<SnapshotHolder> holder,
@@ -48,7 +44,9 @@ RunLoop::RunLoop(const CoordinatorOptions& options, MigrationRecord record, std:
 
 absl::StatusOr<RunResult> RunLoop::Run() {
   while (true) {
-    const absl::Status turn = TakeTurn(kTick);
+    absl::Status turn = TakeTurn(kTick);
+    // The last write is part of the turn: the target may be away just then.
+    if (turn.ok() && AllDone() && !options_.verify_only) turn = journal_->Finish(record_.id);
     if (IsDeposed(turn)) EndDeposed();
     if (IsDeposed(turn) || absl::IsFailedPrecondition(turn)) return turn;
     if (!turn.ok()) {
@@ -56,29 +54,25 @@ absl::StatusOr<RunResult> RunLoop::Run() {
       continue;
     }
     EndTrouble();
-    int64_t unfinished = 0;
     int64_t failed = 0;
     bool idle = false;
     int leased = 0;
     state_->WithScheduler([&](Scheduler& scheduler) {
-      unfinished = scheduler.unfinished();
       failed = scheduler.failed();
       idle = scheduler.Idle();
       leased = scheduler.leased_count();
     });
-    if (unfinished == 0) {
-      // An answer that was lost would leave it open whether the migration is done. It can be said twice.
-      const absl::Status finished = options_.verify_only ? absl::OkStatus() : journal_->Finish(record_.id);
-      if (finished.ok()) return EndFinished();
-      if (IsDeposed(finished)) EndDeposed();
-      if (IsDeposed(finished)) return finished;
-      HS_RETURN_IF_ERROR(RecoverFrom(finished));
-      continue;
-    }
+    if (AllDone()) return EndFinished();
     if (state_->stop_requested() && (leased == 0 || state_->stop_at_once())) return EndStopped();
     if (idle && failed > 0) return EndWithFailures();
     if (idle) return absl::InternalError("no task can run and none has failed: the plan's barriers never open");
   }
+}
+
+bool RunLoop::AllDone() {
+  bool done = false;
+  state_->WithScheduler([&](Scheduler& scheduler) { done = scheduler.unfinished() == 0; });
+  return done;
 }
 
 absl::Status RunLoop::TakeTurn(absl::Duration wait) {

@@ -32,6 +32,7 @@ class RunLoop {
 
  private:
   absl::Status TakeTurn(absl::Duration wait);
+  bool AllDone();
   absl::Status RecordWorkers();
   absl::Status RetryTables();
   absl::Status ReleaseSnapshotWhenCopied();

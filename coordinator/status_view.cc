@@ -7,6 +7,7 @@
 #include "common/proto_time.h"
 #include "coordinator/finishing_planner.h"
 #include "coordinator/migration_state.h"
+#include "coordinator/snapshot.h"
 #include "coordinator/verify_verdict.h"
 
 namespace hypershift {
@@ -276,7 +277,8 @@ std::vector<v1::WorkerInfo> MigrationState::ListWorkers() {
     info.set_version(worker.version);
     *info.mutable_last_seen() = ToProto(worker.last_seen);
     info.set_connected(Connected(worker, now));
-    info.set_holds_snapshot(worker.keeper_snapshot.has_value());
+    info.set_holds_snapshot(worker.keeper_snapshot.has_value() &&
+                            (!snapshot_.has_value() || SameSnapshot(*worker.keeper_snapshot, *snapshot_)));
     info.set_process_id(worker.process_id);
     list.push_back(std::move(info));
   }

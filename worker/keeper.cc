@@ -17,6 +17,10 @@ constexpr absl::Duration kCheckInterval = absl::Seconds(5);
 constexpr absl::Duration kFirstPause = absl::Seconds(1);
 constexpr absl::Duration kMaxPause = absl::Seconds(30);
 
+bool IsSame(const v1::Snapshot& a, const v1::Snapshot& b) {
+  return a.current_snapshot() == b.current_snapshot() && a.postmaster_start() == b.postmaster_start();
+}
+
 }  // namespace
 
 Keeper::Keeper(ConnectionString source, std::string worker_name)
@@ -36,7 +40,9 @@ Keeper::~Keeper() {
 
 void Keeper::Offer(const v1::Snapshot& snapshot) {
   MutexLock lock(&mutex_);
-  if (snapshot_.has_value() || offer_.has_value() || release_ || snapshot.id().empty()) return;
+  if (offer_.has_value() || release_ || snapshot.id().empty()) return;
+  if (snapshot_.has_value() && IsSame(*snapshot_, snapshot)) return;
+  snapshot_.reset();
   offer_ = snapshot;
   changed_.NotifyAll();
 }

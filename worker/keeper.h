@@ -28,8 +28,9 @@ class Keeper {
   Keeper(const Keeper&) = delete;
   Keeper& operator=(const Keeper&) = delete;
 
-  // Asks the keeper to import a snapshot; without effect while it holds or imports one, or after Release(). A failure
-  // is logged and makes wants_snapshot() true again after a pause.
+  // Asks the keeper to import a snapshot; without effect while it holds this one or imports any, or after Release().
+  // Another one that it holds is given up at once: the migration goes on under the new one. A failure is logged and
+  // makes wants_snapshot() true again after a pause.
   void Offer(const v1::Snapshot& snapshot);
 
   // Whether it needs one to be offered: it never had one, or lost it.

@@ -33,6 +33,8 @@ constexpr absl::Duration kMaxRetryDelay = absl::Seconds(2);
 constexpr absl::Duration kEndingWait = absl::Milliseconds(200);
 // How long the loop waits for the keeper's import before it tells the coordinator what the keeper holds.
 constexpr absl::Duration kImportWait = absl::Seconds(2);
+// How often a worker that has lost its coordinator asks the journal whether the migration is over.
+constexpr absl::Duration kQuestionInterval = absl::Seconds(2);
 
 absl::Duration FromProto(const google::protobuf::Duration& duration) {
   return absl::Seconds(duration.seconds()) + absl::Nanoseconds(duration.nanos());
@@ -46,17 +48,37 @@ google::protobuf::Duration ToProto(absl::Duration duration) {
   return result;
 }
 
-// Where the journal says the leader is. The table may not exist yet; then the answer is an error like any other.
-absl::StatusOr<std::string> AskJournalForLeader(const ConnectionString& target) {
+absl::StatusOr<std::unique_ptr<CopyConnection>> OpenJournal(const ConnectionString& target) {
   SessionOptions options;
   options.role = ServerRole::kTarget;
   options.application_name = "hypershift worker";
   options.connect_timeout = absl::Seconds(5);
   options.lock_timeout = absl::Seconds(5);
-  HS_ASSIGN_OR_RETURN(const auto connection, CopyConnection::Open(target, options));
+  return CopyConnection::Open(target, options);
+}
+
+// Where the journal says the leader is. The table may not exist yet; then the answer is an error like any other.
+absl::StatusOr<std::string> AskJournalForLeader(const ConnectionString& target) {
+  HS_ASSIGN_OR_RETURN(const auto connection, OpenJournal(target));
   HS_ASSIGN_OR_RETURN(const auto row, connection->Execute(kLeaderAddressSql));
   if (row.empty() || !row[0].has_value()) return absl::NotFoundError("no leader");
   return *row[0];
+}
+
+// What the journal says of a migration whose coordinator can't be reached.
+struct JournalNews {
+  bool released = false;
+  bool over = false;
+};
+
+absl::StatusOr<JournalNews> AskJournalForNews(const ConnectionString& target, const std::string& migration) {
+  HS_ASSIGN_OR_RETURN(const auto connection, OpenJournal(target));
+  const auto row = connection->Execute(kMigrationIsOverSql, {migration});
+  // The journal was removed: nobody can go on with this migration.
+  if (!row.ok() && SqlState(row.status()) == "42P01") return JournalNews{true, true};
+  HS_RETURN_IF_ERROR(row.status());
+  if (row->size() != 2) return JournalNews{true, true};
+  return JournalNews{(*row)[0] == "t", (*row)[1] == "t"};
 }
 
 // An answer that trying again won't change, such as that the versions differ.
@@ -85,6 +107,7 @@ class WorkerImpl : public Worker {
   void Apply(const v1::SynchronizeResponse& response);
   void StartTask(const v1::LeasedTask& lease);
   void LostCoordinator(const absl::Status& status);
+  void LookForTheEnd();
   void SleepUnlessStopped(absl::Duration duration);
   bool stopping() {
     MutexLock lock(&mutex_);
@@ -102,6 +125,8 @@ class WorkerImpl : public Worker {
   absl::Duration heartbeat_interval_ = kDefaultHeartbeat;
   absl::Duration retry_delay_ = kFirstRetryDelay;
   absl::Time last_contact_;
+  absl::Time next_question_ = absl::InfinitePast();
+  std::string migration_id_;
   bool registered_ = false;
   bool connected_ = false;
   bool finish_ = false;
@@ -190,6 +215,7 @@ absl::Status WorkerImpl::Register() {
   HS_ASSIGN_OR_RETURN(const v1::RegisterResponse response, client_.Register(request));
   if (response.has_heartbeat_interval()) heartbeat_interval_ = FromProto(response.heartbeat_interval());
   if (response.has_keeper_grace()) keeper_grace_ = FromProto(response.keeper_grace());
+  migration_id_ = response.migration_id();
   registered_ = true;
   connected_ = true;
   LogInfo("registered", {{"worker", options_.name}, {"migration", response.migration_id()}});
@@ -246,8 +272,21 @@ void WorkerImpl::LostCoordinator(const absl::Status& status) {
                {{"worker", options_.name}, {"error", status.message()}, {"running", board_.unended()}});
   }
   connected_ = false;
+  LookForTheEnd();
   SleepUnlessStopped(retry_delay_);
   retry_delay_ = std::min(retry_delay_ * 2, kMaxRetryDelay);
+}
+
+// A migration may have ended while this worker could not hear it. Whoever holds the snapshot then would hold it for the
+// whole grace time, and keep the source from cleaning up.
+void WorkerImpl::LookForTheEnd() {
+  if (migration_id_.empty() || absl::Now() < next_question_) return;
+  next_question_ = absl::Now() + kQuestionInterval;
+  const absl::StatusOr<JournalNews> news = AskJournalForNews(options_.target, migration_id_);
+  if (!news.ok()) return;
+  if (news->released) keeper_.Release();
+  // With slots it may be of use to a verification.
+  if (news->over && options_.slots == 0) finish_ = true;
 }
 
 void WorkerImpl::SleepUnlessStopped(absl::Duration duration) {

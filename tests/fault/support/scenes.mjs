@@ -86,6 +86,6 @@ export { groups };
 const setup = [...firstWrites.slice(0, 6), ...resumedWrites, ...lostWrites, 'replace_verifications'];
 export function mayEnd(fired) {
   if (actionOf(fired) === 'pause') return false;
-  return /^coordinator\.snapshot_/.test(fired) ||
+  return fired.startsWith('coordinator.snapshot_export') ||
     (fired.startsWith('coordinator.') && setup.includes(fired.match(/\[(\w+)\]/)?.[1]));
 }
