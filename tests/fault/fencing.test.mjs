@@ -112,6 +112,23 @@ function workers() {
     assert.doesNotMatch((await other.done).stderr, /no longer holds the lease/);
     await migration.assertWhole();
   }));
+
+  // Promise: what a worker commits after the coordinator has last looked at the journal, and before it writes that the lease
+  // has expired, stays done.
+  test('a stopped worker commits while its lease is taken back', () => within('taken back', async (migration) => {
+    const rule = 'worker.claim[KIND_COPY]=pause:300ms@2';
+    const expiry = 'coordinator.lease_expiry=pause:1ms@1x99';
+    const coordinator = migration.coordinator([expiry, 'coordinator.journal_write[turn]=pause:4s@1x8']);
+    const stopped = migration.worker('w1', [rule], { slots: 1 });
+    await untilFired(migration, rule);
+    stopped.child.kill('SIGSTOP');
+    const { id, attempt } = await taskOf(migration, 'w1');
+    await untilFired(migration, expiry);
+    stopped.child.kill('SIGCONT');
+    await endWell(coordinator, stopped);
+    assert.equal((await task(migration, id)).attempt, attempt, 'the lease had been given away before the worker was back');
+    await migration.assertWhole();
+  }));
 }
 
 const epoch = async (migration) => Number((await ask(migration.to, 'SELECT max(epoch) FROM _hypershift.leader'))[0]);
