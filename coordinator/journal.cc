@@ -82,10 +82,23 @@ UPDATE _hypershift.task t
 RETURNING t.id, t.attempt, t.description, t.work
 )sql";
 
+// A worker holds its task's row from the journal entry on until its COMMIT is done. Whoever waited for one that was
+// stopped or cut off there could not even end its session; and such a lease need not be extended.
 constexpr char kRenewSql[] = R"sql(
 UPDATE _hypershift.task t SET lease_expires_at = clock_timestamp() + make_interval(secs => $3)
-  FROM unnest($1::bigint[], $2::int[]) v(id, attempt)
- WHERE t.id = v.id AND t.attempt = v.attempt AND t.state = 'leased'
+  FROM (SELECT free.id
+          FROM _hypershift.task free
+          JOIN unnest($1::bigint[], $2::int[]) v(id, attempt) ON free.id = v.id AND free.attempt = v.attempt
+         WHERE free.state = 'leased'
+           FOR UPDATE OF free SKIP LOCKED) renewed
+ WHERE t.id = renewed.id
+)sql";
+
+// Likewise, of all leases.
+constexpr char kExtendSql[] = R"sql(
+UPDATE _hypershift.task t SET lease_expires_at = clock_timestamp() + make_interval(secs => $2)
+  FROM (SELECT id FROM _hypershift.task WHERE migration_id = $1 AND state = 'leased' FOR UPDATE SKIP LOCKED) extended
+ WHERE t.id = extended.id
 )sql";
 
 constexpr char kChangeSql[] = R"sql(
@@ -633,10 +646,7 @@ absl::StatusOr<AppliedBatch> Journal::Apply(const JournalBatch& batch, absl::Dur
 
 absl::Status Journal::ExtendLeases(const std::string& id, absl::Duration lease) {
   return AsLeader("extend_leases", [&](pqxx::work& work) {
-    work.exec_params(
-        "UPDATE _hypershift.task SET lease_expires_at = clock_timestamp() + make_interval(secs => $2) "
-        "WHERE migration_id = $1 AND state = 'leased'",
-        id, absl::ToDoubleSeconds(lease));
+    work.exec_params(kExtendSql, id, absl::ToDoubleSeconds(lease));
     return absl::OkStatus();
   });
 }

@@ -371,6 +371,12 @@ absl::Status MigrationSetup::RestartUnfinishedTables(const std::vector<TaskRow>&
   PlanLoad(MakePlannerInput(), ids, &unfinished, &builder);
   if (options_.config.verify) PlanVerifications(&builder);
   LogWarning("starting unfinished tables again", {{"migration", record_.id}, {"tables", unfinished.size()}});
+  // A worker that was stopped in the middle of one would keep its locks.
+  std::vector<TaskId> leased;
+  for (const TaskRow& row : tasks) {
+    if (row.task.state == TaskState::STATE_LEASED) leased.push_back(row.task.id);
+  }
+  HS_RETURN_IF_ERROR(journal_->TerminateSessions(leased));
   return journal_->ReplaceLoad(record_.id, {unfinished.begin(), unfinished.end()}, truncations, builder.plan);
 }
 

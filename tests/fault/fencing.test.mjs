@@ -45,6 +45,9 @@ const task = async (migration, id) => {
   return { attempt: Number(attempt), state, worker, isClaimed: isClaimed === 't' };
 };
 
+// Sooner than any lock is waited for in vain.
+const untilDone = (migration, id) => until('another attempt', async () => (await task(migration, id)).state === 'done', 25);
+
 async function endWell(...programs) {
   for (const program of programs) {
     const { code, signal, stderr } = await program.done;
@@ -78,7 +81,7 @@ function workers() {
       const mine = isCommitted ? null : await taskOf(migration, 'w1');
       const other = migration.worker('w2', []);
       if (isCommitted) await coordinator.done;
-      else await until('another attempt', async () => (await task(migration, mine.id)).state === 'done');
+      else await untilDone(migration, mine.id);
       stopped.child.kill('SIGCONT');
       await endWell(coordinator, other);
       await endSomehow(stopped);
@@ -173,6 +176,26 @@ function coordinators() {
       await migration.assertWhole();
     }));
   }
+
+  // Promise: a worker that was stopped in its COMMIT, and holds the row of its task, is in no successor's way.
+  test('a coordinator dies while a worker is stopped in its COMMIT', () => within('dies', async (migration) => {
+    const rule = 'worker.commit_sent[KIND_COPY]=pause:300ms@2';
+    const coordinators = [migration.address, `${migration.address}b`];
+    const leader = migration.coordinator([]);
+    const standby = migration.coordinator([], { address: coordinators[1], more: ['--standby'] });
+    const stopped = migration.worker('w1', [rule], { coordinators, slots: 1 });
+    await untilFired(migration, rule);
+    stopped.child.kill('SIGSTOP');
+    const { id } = await taskOf(migration, 'w1');
+    leader.child.kill('SIGKILL');
+    const other = migration.worker('w2', [], { coordinators });
+    await until('the stand-by leads', async () => (await epoch(migration)) === 2, 15);
+    await untilDone(migration, id);
+    stopped.child.kill('SIGCONT');
+    await endWell(standby, other);
+    await endSomehow(stopped);
+    await migration.assertWhole();
+  }));
 
   // Promise: whoever waits for the lead goes on from where the last leader has come to, not from where it was when the waiting
   // began.
