@@ -40,7 +40,7 @@ std::vector<std::string> RestoreSettings() {
           "SET LOCAL xmloption = content", "SET LOCAL search_path = ''"};
 }
 
-constexpr absl::Duration kShortKeeperWait = absl::Seconds(3);
+constexpr absl::Duration kShortKeeperWait = absl::Seconds(5);
 
 constexpr char kThreeWaysOn[] =
     "nobody holds this migration's snapshot of the source any more, so the ranges still to come can't be read as of "
@@ -328,7 +328,9 @@ absl::Status MigrationSetup::RestartUnfinishedTables() {
   HS_ASSIGN_OR_RETURN(const std::vector<TablePlan> tables, journal_->LoadTables(record_.id));
   HS_ASSIGN_OR_RETURN(const std::vector<TaskRow> tasks, journal_->LoadTasks(record_.id));
   std::set<int> unfinished;
+  std::vector<TaskId> leased;
   for (const TaskRow& row : tasks) {
+    if (row.task.state == TaskState::STATE_LEASED) leased.push_back(row.task.id);
     if (row.task.kind == TaskKind::KIND_COPY && row.task.state != TaskState::STATE_DONE)
       unfinished.insert(row.task.table);
   }
@@ -347,6 +349,8 @@ absl::Status MigrationSetup::RestartUnfinishedTables() {
   PlanBuilder builder(last_task + 1, last_barrier + 1);
   PlanLoad(MakePlannerInput(), ids, &unfinished, &builder);
   if (options_.config.verify) PlanVerifications(&builder);
+  // A worker that was stopped or cut off still has its locks, and nobody will wait for its lease to expire.
+  HS_RETURN_IF_ERROR(journal_->TerminateSessions(leased));
   LogWarning("starting unfinished tables again", {{"migration", record_.id}, {"tables", unfinished.size()}});
   return journal_->ReplaceLoad(record_.id, {unfinished.begin(), unfinished.end()}, truncations, builder.plan);
 }

@@ -1,0 +1,76 @@
+// What keeps a migration from losing or doubling rows, taken out piece by piece: each time a test must fail. Each mutation is
+// an edit of the program's source; `test` says which test knows, and what has to be built for it.
+const attempt = "\n WHERE id = $1 AND attempt = $2 AND state = 'leased')sql\";\n";
+const finish = `finished_at = clock_timestamp(), error = '', sqlstate = ''${attempt}`;
+const claim = `started_at = clock_timestamp()${attempt}`;
+
+const fault = (file, name) => ({ targets: ['hypershift-fault', 'hypershift-fault-coordinator', 'hypershift-fault-worker'], file, name });
+const product = (file, name) => ({ targets: ['hypershift', 'hypershift-coordinator', 'hypershift-worker'], file, name });
+const library = (filter, servers = ['--source', '--target']) => ({ targets: ['integration_library_tests'], filter, servers });
+
+export const mutations = [
+  {
+    name: 'attempt, at the end of a task', file: 'common/journal_sql.h',
+    edits: [[finish, finish.replace('attempt = $2', '$2::int IS NOT NULL')]],
+    test: fault('fencing.test.mjs', 'whose task another one does just now commits nothing'),
+  },
+  {
+    name: 'attempt and state, at the end of a task', file: 'common/journal_sql.h',
+    edits: [[finish, finish.replace("attempt = $2 AND state = 'leased'", '$2::int IS NOT NULL')]],
+    test: fault('fencing.test.mjs', 'whose task another one has done commits nothing'),
+  },
+  {
+    name: 'attempt, when a task is claimed', file: 'common/journal_sql.h',
+    edits: [[claim, claim.replace('attempt = $2', '$2::int IS NOT NULL')]],
+    test: library('WorkerCopyTest.AStaleAttemptCanNotClaim'),
+  },
+  {
+    name: "the stale worker's session is terminated", file: 'coordinator/journal.cc',
+    edits: [['    work.exec_params(kTerminateSql, NumberArray(ids));\n', '    static_cast<void>(work), static_cast<void>(kTerminateSql);\n']],
+    test: fault('fencing.test.mjs', 'stopped at copy_end for good'),
+  },
+  {
+    name: 'file-node of the source table', file: 'worker/source_read.cc',
+    edits: [['  if (status.ok()) status = CheckNotRewritten();\n', '']],
+    test: product('source_ddl.test.mjs', 'a rewritten source table stops alone'),
+  },
+  {
+    name: "epoch of the leader's row", file: 'coordinator/journal.cc',
+    edits: [['\n WHERE epoch = $1\n', '\n WHERE $1::bigint IS NOT NULL\n']],
+    test: fault('fencing.test.mjs', "a deposed leader's last COMMIT has no effect"),
+  },
+  {
+    name: "lock of the leader's row until the COMMIT", file: 'coordinator/journal.cc',
+    edits: [
+      ['  return Write(what, [&](pqxx::work& work) -> absl::Status {\n    const pqxx::result lead',
+        '  HS_RETURN_IF_ERROR(Write("renew_lead", [&](pqxx::work& work) -> absl::Status {\n    const pqxx::result lead'],
+      ['    return body(work);\n  });\n', '    return absl::OkStatus();\n  }));\n  return Write(what, body);\n'],
+    ],
+    test: fault('fencing.test.mjs', "a deposed leader's last COMMIT has no effect"),
+  },
+  {
+    name: "snapshot's rows, when a worker imports it", file: 'worker/source_snapshot.cc',
+    edits: [['  if (*(*row)[0] != snapshot.current_snapshot()) {', '  if ((*row)[0]->empty()) {']],
+    test: library('WorkerCopyTest.AForeignOrMissingSnapshotIsRefused'),
+  },
+  {
+    name: "snapshot's server, when a worker imports it", file: 'worker/source_snapshot.cc',
+    edits: [['  if (*(*row)[1] != snapshot.postmaster_start()) {', '  if ((*row)[1]->empty()) {']],
+    test: library('WorkerCopyTest.AForeignOrMissingSnapshotIsRefused'),
+  },
+  {
+    name: 'snapshot, when a coordinator imports it', file: 'coordinator/snapshot.cc',
+    edits: [['expected != nullptr && !SameSnapshot(snapshot, *expected)', 'expected != nullptr && snapshot.current_snapshot().empty()']],
+    test: library('CoordinatorSnapshotTest.AnIdThatMeansAnotherSnapshotIsRefused', ['--source']),
+  },
+  {
+    name: "snapshot that a late worker's keeper holds", file: 'worker/keeper.cc',
+    edits: [['snapshot_.has_value() && IsSame(*snapshot_, snapshot)', 'snapshot_.has_value() && (IsSame(*snapshot_, snapshot) || true)']],
+    test: product('takeover.test.mjs', 'a worker that comes back with the snapshot of before copies under the new one'),
+  },
+  {
+    name: "a successor extends its workers' leases first", file: 'coordinator/migration_setup.cc',
+    edits: [['  return journal_->ExtendLeases(record_.id, options_.times.lease_duration);\n', '  return absl::OkStatus();\n']],
+    test: product('takeover.test.mjs', 'a stand-by takes over from a killed leader'),
+  },
+];
