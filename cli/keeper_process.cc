@@ -50,7 +50,8 @@ int SpawnWithInput(int input_fd, const std::vector<char*>& arguments, pid_t* pid
 }  // namespace
 
 absl::StatusOr<pid_t> StartKeeperProcess(const ConnectionString& source, const ConnectionString& target,
-                                         const std::string& coordinator, absl::Duration grace) {
+                                         const std::string& coordinator, const std::string& migration,
+                                         absl::Duration grace) {
   int pipe_fds[2];
   if (pipe2(pipe_fds, O_CLOEXEC) != 0) return absl::InternalError("no pipe for the keeper process");
   std::vector<std::string> words = {"hypershift",
@@ -73,9 +74,10 @@ absl::StatusOr<pid_t> StartKeeperProcess(const ConnectionString& source, const C
   close(pipe_fds[0]);
   absl::Status written;
   if (error == 0) {
-    written = WriteAll(
-        pipe_fds[1],
-        nlohmann::json{{"source", source.WithPassword().Reveal()}, {"target", target.WithPassword().Reveal()}}.dump());
+    written = WriteAll(pipe_fds[1], nlohmann::json{{"source", source.WithPassword().Reveal()},
+                                                   {"target", target.WithPassword().Reveal()},
+                                                   {"migration", migration}}
+                                        .dump());
   }
   close(pipe_fds[1]);
   if (error != 0)

@@ -14,10 +14,11 @@
 namespace hypershift {
 
 // Starts it: this same program as `hypershift worker --keeper`. The connection strings go through a pipe, so that no
-// password is in its arguments or environment. It is not waited for: it ends when the coordinator says so or its grace
-// is over.
+// password is in its arguments or environment. It is not waited for: it ends when the coordinator says so, the journal
+// says that this migration is over, or its grace is.
 absl::StatusOr<pid_t> StartKeeperProcess(const ConnectionString& source, const ConnectionString& target,
-                                         const std::string& coordinator, absl::Duration grace);
+                                         const std::string& coordinator, const std::string& migration,
+                                         absl::Duration grace);
 
 }  // namespace hypershift
 

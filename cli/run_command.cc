@@ -121,7 +121,8 @@ class LocalWorker {
     }
     if (coordinator->state()->GetMigration().snapshot_released()) return;
     absl::StatusOr<pid_t> started =
-        StartKeeperProcess(options_.source, options_.target, address, options_.times.keeper_grace);
+        StartKeeperProcess(options_.source, options_.target, address, coordinator->state()->GetMigration().id(),
+                           options_.times.keeper_grace);
     if (started.ok()) {
       keeper_ = *started;
     } else {

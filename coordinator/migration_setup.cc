@@ -40,7 +40,7 @@ std::vector<std::string> RestoreSettings() {
           "SET LOCAL xmloption = content", "SET LOCAL search_path = ''"};
 }
 
-constexpr absl::Duration kShortKeeperWait = absl::Seconds(3);
+constexpr absl::Duration kShortKeeperWait = absl::Seconds(5);
 
 // Rows may have arrived under the snapshot, and others are still to come.
 bool NeedsKeepers(const MigrationRecord& record) {
@@ -351,7 +351,9 @@ absl::Status MigrationSetup::RestartUnfinishedTables(const std::vector<TaskRow>&
   HS_RETURN_IF_ERROR(ReadForPlan());
   HS_ASSIGN_OR_RETURN(const std::vector<TablePlan> tables, journal_->LoadTables(record_.id));
   std::set<int> unfinished;
+  std::vector<TaskId> leased;
   for (const TaskRow& row : tasks) {
+    if (row.task.state == TaskState::STATE_LEASED) leased.push_back(row.task.id);
     if (row.task.kind == TaskKind::KIND_COPY && row.task.state != TaskState::STATE_DONE)
       unfinished.insert(row.task.table);
   }
@@ -370,13 +372,9 @@ absl::Status MigrationSetup::RestartUnfinishedTables(const std::vector<TaskRow>&
   PlanBuilder builder(last_task + 1, last_barrier + 1);
   PlanLoad(MakePlannerInput(), ids, &unfinished, &builder);
   if (options_.config.verify) PlanVerifications(&builder);
-  LogWarning("starting unfinished tables again", {{"migration", record_.id}, {"tables", unfinished.size()}});
-  // A worker that was stopped in the middle of one would keep its locks.
-  std::vector<TaskId> leased;
-  for (const TaskRow& row : tasks) {
-    if (row.task.state == TaskState::STATE_LEASED) leased.push_back(row.task.id);
-  }
+  // A worker that was stopped or cut off still has its locks, and nobody will wait for its lease to expire.
   HS_RETURN_IF_ERROR(journal_->TerminateSessions(leased));
+  LogWarning("starting unfinished tables again", {{"migration", record_.id}, {"tables", unfinished.size()}});
   return journal_->ReplaceLoad(record_.id, {unfinished.begin(), unfinished.end()}, truncations, builder.plan);
 }
 

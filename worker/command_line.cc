@@ -29,6 +29,7 @@ struct Arguments {
   std::string target_password;
   std::string name;
   std::string zone;
+  std::string migration;  // From standard input alone: only who starts a keeper knows it.
   int slots = 4;
   std::string keeper_grace = "15m";
   std::string log_format = "text";
@@ -81,7 +82,8 @@ absl::Status ReadConnections(std::istream& standard_input, Arguments* arguments)
   if (!json.is_object()) {
     return absl::InvalidArgumentError(R"(standard input does not hold {"source": "...", "target": "..."})");
   }
-  for (const auto& [key, value] : {std::pair("source", &arguments->source), std::pair("target", &arguments->target)}) {
+  for (const auto& [key, value] : {std::pair("source", &arguments->source), std::pair("target", &arguments->target),
+                                   std::pair("migration", &arguments->migration)}) {
     const auto found = json.find(key);
     if (found == json.end()) continue;
     if (!found->is_string())
@@ -136,6 +138,7 @@ absl::StatusOr<WorkerCommand> Interpret(Arguments arguments) {
   options.coordinators = std::move(arguments.coordinators);
   options.name = arguments.name.empty() ? DefaultName() : std::move(arguments.name);
   options.zone = std::move(arguments.zone);
+  options.migration = std::move(arguments.migration);
   options.slots = arguments.slots;
   command.verbose = arguments.verbose;
   command.keeper = arguments.keeper;

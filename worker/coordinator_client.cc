@@ -18,13 +18,14 @@ constexpr absl::Duration kSynchronizeMargin = absl::Seconds(10);
 constexpr absl::Duration kLookupInterval = absl::Seconds(1);
 constexpr int kMaxReceivedBytes = 64 << 20;
 constexpr int kReconnectMilliseconds = 200;
-constexpr int kMaxReconnectMilliseconds = 2000;
+constexpr int kMaxReconnectMilliseconds = 500;
+constexpr int kConnectMilliseconds = 2000;
 
 std::shared_ptr<v1::WorkerService::Stub> MakeStub(const std::string& address) {
   grpc::ChannelArguments arguments;
   // By itself gRPC waits up to two minutes between attempts to connect.
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, kReconnectMilliseconds);
-  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, kMaxReconnectMilliseconds);
+  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, kConnectMilliseconds);
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, kMaxReconnectMilliseconds);
   // http_proxy is for the world outside.
   arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);

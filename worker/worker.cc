@@ -92,6 +92,7 @@ class WorkerImpl : public Worker {
   explicit WorkerImpl(WorkerOptions options)
       : options_(std::move(options)),
         keeper_grace_(options_.keeper_grace),
+        migration_id_(options_.migration),
         client_(options_.coordinators, [this] { return AskJournalForLeader(options_.target); }),
         keeper_(options_.source, options_.name) {}
 
@@ -274,7 +275,8 @@ void WorkerImpl::LostCoordinator(const absl::Status& status) {
   connected_ = false;
   LookForTheEnd();
   SleepUnlessStopped(retry_delay_);
-  retry_delay_ = std::min(retry_delay_ * 2, kMaxRetryDelay);
+  // No less often than a coordinator that is there would hear of it.
+  retry_delay_ = std::min({retry_delay_ * 2, kMaxRetryDelay, std::max(heartbeat_interval_, 2 * kFirstRetryDelay)});
 }
 
 // A migration may have ended while this worker could not hear it. Whoever holds the snapshot then would hold it for the

@@ -23,6 +23,8 @@ struct WorkerOptions {
   std::string name;
   std::string zone;
   int slots = 4;
+  // Empty: learnt from the coordinator. Who knows it already need not have reached one to know when it is over.
+  std::string migration;
   // How long to go on without a coordinator (holding the snapshot) before giving up. The coordinator's answer to
   // Register replaces it.
   absl::Duration keeper_grace = absl::Minutes(15);

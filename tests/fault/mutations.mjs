@@ -1,117 +1,112 @@
-// What scripts/mutation-check breaks, one at a time, and the test that must notice.
-//
-// `from` stands once in `file`. A mutation takes a check away; it does not make a statement that no server would take, for
-// that any test would notice.
-const claim = `       started_at = clock_timestamp()
- WHERE id = $1 AND attempt = $2 AND state = 'leased')sql";`;
-const finish = `       finished_at = clock_timestamp(), error = '', sqlstate = ''
- WHERE id = $1 AND attempt = $2 AND state = 'leased')sql";`;
-const anyAttempt = (statement) => statement.replace('attempt = $2', '$2::int IS NOT NULL');
+// What keeps a migration from losing or doubling rows, taken out piece by piece: each time a test must fail. Each mutation is
+// an edit of the program's source; `test` says which test knows, and what has to be built for it.
+const attempt = "\n WHERE id = $1 AND attempt = $2 AND state = 'leased')sql\";\n";
+const finish = `finished_at = clock_timestamp(), error = '', sqlstate = ''${attempt}`;
+const claim = `started_at = clock_timestamp()${attempt}`;
+
+const fault = (file, name) => ({ targets: ['hypershift-fault', 'hypershift-fault-coordinator', 'hypershift-fault-worker'], file, name });
+const product = (file, name) => ({ targets: ['hypershift', 'hypershift-coordinator', 'hypershift-worker'], file, name });
+const library = (filter, servers = ['--source', '--target']) => ({ targets: ['integration_library_tests'], filter, servers });
 
 export const mutations = [
   {
-    name: 'the attempt check, of claim and end',
-    changes: [
-      { file: 'common/journal_sql.h', from: claim, to: anyAttempt(claim) },
-      { file: 'common/journal_sql.h', from: finish, to: anyAttempt(finish) },
+    name: 'attempt, at the end of a task', file: 'common/journal_sql.h',
+    edits: [[finish, finish.replace('attempt = $2', '$2::int IS NOT NULL')]],
+    test: fault('stale.test.mjs', 'whose task another one does just now commits nothing'),
+  },
+  {
+    name: 'attempt and state, at the end of a task', file: 'common/journal_sql.h',
+    edits: [[finish, finish.replace("attempt = $2 AND state = 'leased'", '$2::int IS NOT NULL')]],
+    test: fault('stale.test.mjs', 'whose task another one has done commits nothing'),
+  },
+  {
+    name: 'attempt, when a task is claimed', file: 'common/journal_sql.h',
+    edits: [[claim, claim.replace('attempt = $2', '$2::int IS NOT NULL')]],
+    test: library('WorkerCopyTest.AStaleAttemptCanNotClaim'),
+  },
+  {
+    name: "the stale worker's session is terminated", file: 'coordinator/journal.cc',
+    edits: [['    work.exec_params(kTerminateSql, NumberArray(ids));\n', '    static_cast<void>(work), static_cast<void>(kTerminateSql);\n']],
+    test: fault('fencing.test.mjs', 'a worker stopped at worker.commit_sent[KIND_CONSTRAINT] for longer than its lease'),
+  },
+  {
+    name: 'rows and journal entry in one commit', file: 'worker/task_journal.cc',
+    edits: [['    return target->Execute(kFinishTaskSql, parameters, &finished).status();\n',
+      '    HS_RETURN_IF_ERROR(target->Execute("COMMIT; BEGIN").status());\n    return target->Execute(kFinishTaskSql, parameters, &finished).status();\n']],
+    test: fault('fencing.test.mjs', 'a worker stopped at worker.commit_sent[KIND_COPY] for longer than its lease'),
+  },
+  {
+    name: "rows that the target took are counted", file: 'worker/copy_task.cc',
+    edits: [['if (rows_taken != read.rows()) {', 'if (rows_taken < 0) {']],
+    test: library('WorkerCopyTest.RowsDroppedByATriggerAreNoticed'),
+  },
+  {
+    name: "state, when the coordinator takes a task back", file: 'coordinator/journal.cc',
+    edits: [["lease_expires_at = NULL, worker = ''\n WHERE id = $1 AND attempt = $2 AND state = 'leased'", "lease_expires_at = NULL, worker = ''\n WHERE id = $1 AND attempt = $2"]],
+    test: fault('fencing.test.mjs', 'a stopped worker commits while its lease is taken back'),
+  },
+  {
+    name: 'leases are renewed past locked rows', file: 'coordinator/journal.cc',
+    edits: [['           FOR UPDATE OF free SKIP LOCKED) renewed', '           FOR UPDATE OF free) renewed']],
+    test: fault('fencing.test.mjs', 'a worker stopped at worker.commit_sent[KIND_COPY] for longer than its lease'),
+  },
+  {
+    name: 'leases are extended past locked rows', file: 'coordinator/journal.cc',
+    edits: [["state = 'leased' FOR UPDATE SKIP LOCKED) extended", "state = 'leased' FOR UPDATE) extended"]],
+    test: fault('fencing.test.mjs', 'a coordinator dies while a worker is stopped in its COMMIT'),
+  },
+  {
+    name: 'file-node of the source table', file: 'worker/source_read.cc',
+    edits: [['  if (status.ok()) status = CheckNotRewritten();\n', '']],
+    test: product('source_ddl.test.mjs', 'a rewritten source table stops alone'),
+  },
+  {
+    name: "epoch of the leader's row", file: 'coordinator/journal.cc',
+    edits: [['\n WHERE epoch = $1\n', '\n WHERE $1::bigint IS NOT NULL\n']],
+    test: fault('stale.test.mjs', "a deposed leader's last COMMIT has no effect"),
+  },
+  {
+    name: "lock of the leader's row until the COMMIT", file: 'coordinator/journal.cc',
+    edits: [
+      ['  return Write(what, [&](pqxx::work& work) -> absl::Status {\n    const pqxx::result lead',
+        '  HS_RETURN_IF_ERROR(Write("renew_lead", [&](pqxx::work& work) -> absl::Status {\n    const pqxx::result lead'],
+      ['    return body(work);\n  });\n', '    return absl::OkStatus();\n  }));\n  return Write(what, body);\n'],
     ],
-    test: 'fault_fencing',
+    test: fault('stale.test.mjs', "a deposed leader's last COMMIT has no effect"),
   },
   {
-    name: 'the attempt check, of the claim',
-    changes: [{ file: 'common/journal_sql.h', from: claim, to: anyAttempt(claim) }],
-    test: 'integration_worker',
+    name: "snapshot's rows, when a worker imports it", file: 'worker/source_snapshot.cc',
+    edits: [['  if (*(*row)[0] != snapshot.current_snapshot()) {', '  if ((*row)[0]->empty()) {']],
+    test: library('WorkerCopyTest.AForeignOrMissingSnapshotIsRefused'),
   },
   {
-    name: 'the attempt check, of the end',
-    changes: [{ file: 'common/journal_sql.h', from: finish, to: anyAttempt(finish) }],
-    test: 'integration_worker',
+    name: "snapshot's server, when a worker imports it", file: 'worker/source_snapshot.cc',
+    edits: [['  if (*(*row)[1] != snapshot.postmaster_start()) {', '  if ((*row)[1]->empty()) {']],
+    test: library('WorkerCopyTest.AForeignOrMissingSnapshotIsRefused'),
   },
   {
-    name: 'rows and journal entry in one commit',
-    changes: [{
-      file: 'worker/task_journal.cc',
-      from: '    return target->Execute(kFinishTaskSql, parameters, &finished).status();',
-      to: '    HS_RETURN_IF_ERROR(target->Execute("COMMIT; BEGIN").status());\n    return target->Execute(kFinishTaskSql, parameters, &finished).status();',
-    }],
-    test: 'fault_fencing',
+    name: 'snapshot, when a coordinator imports it', file: 'coordinator/snapshot.cc',
+    edits: [['expected != nullptr && !SameSnapshot(snapshot, *expected)', 'expected != nullptr && snapshot.current_snapshot().empty()']],
+    test: library('CoordinatorSnapshotTest.AnIdThatMeansAnotherSnapshotIsRefused', ['--source']),
   },
   {
-    name: 'the coordinator\'s compare-and-set',
-    changes: [{
-      file: 'coordinator/journal.cc',
-      from: "lease_expires_at = NULL, worker = ''\n WHERE id = $1 AND attempt = $2 AND state = 'leased'",
-      to: "lease_expires_at = NULL, worker = ''\n WHERE id = $1 AND attempt = $2",
-    }],
-    test: 'fault_fencing',
+    name: "snapshot that a late worker's keeper holds", file: 'worker/keeper.cc',
+    edits: [['snapshot_.has_value() && IsSame(*snapshot_, snapshot)', 'snapshot_.has_value() && (IsSame(*snapshot_, snapshot) || true)']],
+    test: product('takeover.test.mjs', 'a worker that comes back with the snapshot of before copies under the new one'),
   },
   {
-    name: 'sessions of expired leases are ended',
-    changes: [{ file: 'coordinator/turn.cc', from: 'return journal_->TerminateSessions(expired);', to: 'return absl::OkStatus();' }],
-    test: 'fault_fencing',
+    name: "a successor extends its workers' leases first", file: 'coordinator/migration_setup.cc',
+    edits: [['  return journal_->ExtendLeases(record_.id, options_.times.lease_duration);\n', '  return absl::OkStatus();\n']],
+    test: product('takeover.test.mjs', 'a stand-by takes over from a killed leader'),
   },
   {
-    name: 'the file-node check',
-    changes: [{
-      file: 'worker/source_read.cc', from: '  if (work_.source_filenode() == 0) return absl::OkStatus();', to: '  if (work_.source_filenode() != 0) return absl::OkStatus();',
-    }],
-    test: 'fault_source_ddl',
+    name: "a deposed leader's session is terminated", file: 'coordinator/journal.cc',
+    edits: [['  HS_RETURN_IF_ERROR(session->Query(kEndDeposedSql).status());\n', '  static_cast<void>(kEndDeposedSql);\n']],
+    test: fault('fencing.test.mjs', 'a coordinator that pauses at coordinator.commit_sent[turn] for longer than its lead'),
   },
   {
-    name: 'rows read and rows taken are compared',
-    changes: [{ file: 'worker/copy_task.cc', from: 'if (rows_taken != read.rows()) {', to: 'if (rows_taken < 0) {' }],
-    test: 'integration_worker',
-  },
-  {
-    name: 'the epoch check',
-    changes: [{ file: 'coordinator/journal.cc', from: 'if (lead.affected_rows() != 1) {', to: 'if (lead.affected_rows() > 1) {' }],
-    test: 'fault_takeover',
-  },
-  {
-    name: 'the epoch lock: checked, not locked',
-    changes: [{
-      file: 'coordinator/journal.cc',
-      from: 'UPDATE _hypershift.leader SET expires_at = clock_timestamp() + make_interval(secs => $2)\n WHERE epoch = $1',
-      to: 'SELECT $2::float8 FROM _hypershift.leader WHERE epoch = $1',
-    }],
-    test: 'fault_fencing',
-  },
-  {
-    name: 'the deposed leader\'s session is ended',
-    changes: [{
-      file: 'coordinator/journal.cc', from: '  HS_RETURN_IF_ERROR(session->Query(kEndDeposedSql).status());', to: '  (void)kEndDeposedSql;',
-    }],
-    test: 'fault_fencing',
-  },
-  {
-    name: 'the journal is read again once the lead is taken',
-    changes: [{ file: 'coordinator/migration_setup.cc', from: '  HS_RETURN_IF_ERROR(ReadRecordAgain());\n', to: '' }],
-    test: 'fault_fencing',
-  },
-  {
-    name: 'the snapshot comparison, of a worker: the rows',
-    changes: [{ file: 'worker/source_snapshot.cc', from: 'if (*(*row)[0] != snapshot.current_snapshot()) {', to: 'if ((*row)[0]->empty()) {' }],
-    test: 'integration_worker',
-  },
-  {
-    name: 'the snapshot comparison, of a worker: the server',
-    changes: [{ file: 'worker/source_snapshot.cc', from: 'if (*(*row)[1] != snapshot.postmaster_start()) {', to: 'if ((*row)[1]->empty()) {' }],
-    test: 'integration_worker',
-  },
-  {
-    name: 'the snapshot comparison, of the coordinator',
-    changes: [{
-      file: 'coordinator/snapshot.cc', from: 'if (expected != nullptr && !SameSnapshot(snapshot, *expected)) {', to: 'if (expected != nullptr && snapshot.current_snapshot().empty()) {',
-    }],
-    test: 'integration_coordinator',
+    name: 'the migration is read again once the lead is taken', file: 'coordinator/migration_setup.cc',
+    edits: [['  HS_RETURN_IF_ERROR(ReadRecordAgain());\n', '']],
+    test: fault('fencing.test.mjs', 'a coordinator that waits while the leader plans and copies'),
   },
 ];
-
-// What a test needs to be built.
-export const targetsOf = {
-  fault_fencing: ['hypershift-fault', 'hypershift-fault-coordinator', 'hypershift-fault-worker'],
-  fault_source_ddl: ['hypershift-coordinator', 'hypershift-worker'],
-  fault_takeover: ['hypershift', 'hypershift-coordinator', 'hypershift-worker'],
-  integration_coordinator: ['integration_library_tests'],
-  integration_worker: ['integration_library_tests'],
-};

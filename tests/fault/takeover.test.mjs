@@ -1,6 +1,7 @@
 // The coordinator dies or is stopped, and another one goes on: with the same snapshot and with the same workers.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
+import { findProblems } from './oracle.mjs';
 import { FaultProxy } from './proxy.mjs';
 import { largeTable, Scene, smallTable } from './support/scene.mjs';
 import { query, until, value } from '../integration/support/servers.mjs';
@@ -71,6 +72,32 @@ test('a deposed leader that wakes up can do nothing', async (t) => {
   proxy.rate = 0;
   await move.endsWell(standby, ...workers);
   move.assertWhole();
+});
+
+// Promise: a worker that was stopped while its coordinator died, and comes back when the unfinished tables have been started
+// again under a new snapshot, is in nobody's way until then, and copies under the new one: tables don't mix two moments.
+test('a worker that comes back with the snapshot of before copies under the new one', async (t) => {
+  const move = scene.move(schema);
+  const proxy = await FaultProxy.start({ port: scene.target.port }, { rate: 2e6 });
+  t.after(async () => {
+    move.end();
+    await proxy.stop();
+  });
+  const leader = move.coordinator();
+  const worker = move.worker({ to: move.to.replace(`:${scene.target.port}/`, `:${proxy.port}/`) });
+  await until('a range', () => move.count("kind = 'copy' AND state = 'done'") > 0);
+  await until('copies that run', () => move.count("kind = 'copy' AND state = 'leased' AND session_pid IS NOT NULL") > 1);
+  worker.child.kill('SIGSTOP');
+  leader.child.kill('SIGKILL');
+  await leader.done;
+  const before = snapshot(move);
+  writeToSource(move);
+  const second = move.coordinator({ more: ['--restart-tables'] });
+  await until('a new snapshot', () => snapshot(move) !== before);
+  worker.child.kill('SIGCONT');
+  proxy.rate = 0;
+  await move.endsWell(second, worker);
+  assert.deepEqual(findProblems(move.from, move.to), []);
 });
 
 // Promise: a stand-by that is not needed ends with the migration; so does one that never saw a migration and is stopped.

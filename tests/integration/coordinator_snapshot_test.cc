@@ -1,74 +1,63 @@
-// SnapshotHolder against a real server: an exported snapshot's id is never trusted by itself.
+// The coordinator's hold on a snapshot, against a real server: HYPERSHIFT_TEST_SOURCE_URI. Without it the tests are skipped.
 //
-// HYPERSHIFT_TEST_SOURCE_URI names a PostgreSQL; without it every test is skipped.
+// Promise: an id alone is never trusted. What it stands for now must be the migration's snapshot, of the same server.
+#include "coordinator/snapshot.h"
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <cstdlib>
+#include <memory>
 #include <string>
-
-#include "common/connection_string.h"
-#include "coordinator/snapshot.h"
 
 namespace hypershift {
 namespace {
 
-using testing::HasSubstr;
+using ::testing::HasSubstr;
 
-class SnapshotHolderTest : public testing::Test {
+class CoordinatorSnapshotTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    const char* uri = std::getenv("HYPERSHIFT_TEST_SOURCE_URI");
-    if (uri == nullptr) GTEST_SKIP() << "HYPERSHIFT_TEST_SOURCE_URI is not set";
-    auto parsed = ConnectionString::Parse(uri, "source");
-    ASSERT_TRUE(parsed.ok()) << parsed.status();
-    source_ = *parsed;
-    taken_ = Must(SnapshotHolder::Take(source_));
-    ASSERT_NE(taken_, nullptr);
-  }
-
-  static std::unique_ptr<SnapshotHolder> Must(absl::StatusOr<std::unique_ptr<SnapshotHolder>> holder) {
-    EXPECT_TRUE(holder.ok()) << holder.status();
-    return holder.ok() ? *std::move(holder) : nullptr;
-  }
-
-  void ExpectRefused(const v1::Snapshot& snapshot, const char* why) {
-    const auto imported = SnapshotHolder::Import(source_, snapshot);
-    EXPECT_TRUE(absl::IsFailedPrecondition(imported.status())) << imported.status();
-    EXPECT_THAT(std::string(imported.status().message()), HasSubstr(why));
+    const char* const uri = std::getenv("HYPERSHIFT_TEST_SOURCE_URI");
+    if (uri == nullptr) GTEST_SKIP() << "no test server";
+    const auto source = ConnectionString::Parse(uri, "source");
+    ASSERT_TRUE(source.ok()) << source.status();
+    source_ = *source;
+    auto holder = SnapshotHolder::Take(source_);
+    ASSERT_TRUE(holder.ok()) << holder.status();
+    holder_ = *std::move(holder);
   }
 
   ConnectionString source_;
-  std::unique_ptr<SnapshotHolder> taken_;
+  std::unique_ptr<SnapshotHolder> holder_;
 };
 
-// Promise: a snapshot outlives its first holder as long as anybody has imported it, and is the same rows.
-TEST_F(SnapshotHolderTest, OutlivesItsFirstHolder) {
-  const v1::Snapshot first = taken_->snapshot();
-  const auto second = Must(SnapshotHolder::Import(source_, first));
-  ASSERT_NE(second, nullptr);
-  taken_.reset();
-  EXPECT_TRUE(SameSnapshot(second->snapshot(), first));
-  EXPECT_NE(second->snapshot().id(), first.id());
-  EXPECT_NE(Must(SnapshotHolder::Import(source_, second->snapshot())), nullptr);
+TEST_F(CoordinatorSnapshotTest, OutlivesItsFirstHolder) {
+  auto second = SnapshotHolder::Import(source_, holder_->snapshot());
+  ASSERT_TRUE(second.ok()) << second.status();
+  holder_.reset();
+  auto third = SnapshotHolder::Import(source_, (*second)->snapshot());
+  ASSERT_TRUE(third.ok()) << third.status();
+  EXPECT_TRUE(SameSnapshot((*second)->snapshot(), (*third)->snapshot()));
+  EXPECT_NE((*second)->snapshot().id(), (*third)->snapshot().id());
 }
 
-// Promise: an id that means other rows than the migration's, or was exported by a server started at another time, is
-// refused although the server imports it.
-TEST_F(SnapshotHolderTest, RefusesAnIdThatMeansAnotherSnapshot) {
-  v1::Snapshot other_rows = taken_->snapshot();
+TEST_F(CoordinatorSnapshotTest, AnIdThatMeansAnotherSnapshotIsRefused) {
+  v1::Snapshot other_rows = holder_->snapshot();
   other_rows.set_current_snapshot("1:1:");
-  ExpectRefused(other_rows, "another snapshot");
-  v1::Snapshot other_start = taken_->snapshot();
-  other_start.set_postmaster_start("2020-01-01 00:00:00+00");
-  ExpectRefused(other_start, "another snapshot");
+  v1::Snapshot other_server = holder_->snapshot();
+  other_server.set_postmaster_start("2020-01-01 00:00:00+00");
+  for (const v1::Snapshot& expected : {other_rows, other_server}) {
+    const absl::Status status = SnapshotHolder::Import(source_, expected).status();
+    EXPECT_TRUE(absl::IsFailedPrecondition(status)) << status;
+    EXPECT_THAT(std::string(status.message()), HasSubstr("now means another snapshot"));
+  }
 }
 
-// Promise: an id that nobody holds any more is refused.
-TEST_F(SnapshotHolderTest, RefusesAnIdThatHasGone) {
-  const v1::Snapshot gone = taken_->snapshot();
-  taken_.reset();
-  ExpectRefused(gone, "can't be imported");
+TEST_F(CoordinatorSnapshotTest, AnIdThatIsGoneIsRefused) {
+  const v1::Snapshot gone = holder_->snapshot();
+  holder_.reset();
+  EXPECT_TRUE(absl::IsFailedPrecondition(SnapshotHolder::Import(source_, gone).status()));
 }
 
 }  // namespace

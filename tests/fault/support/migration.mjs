@@ -1,14 +1,14 @@
 // A small migration that tests make fail, and what must be true of it in the end, however often it was repeated.
 //
-// Source and target are plain PostgreSQL servers: what fails here has nothing to do with hypertables, and they are fast.
-// All migrations of a test file read the same source; each has a target database of its own.
+// Source and target are plain PostgreSQL servers, which are fast; or the target is a TimescaleDB, where what fails has to do
+// with hypertables. All migrations of a test file read the same source; each has an empty target.
 import assert from 'node:assert/strict';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ask } from '../cluster.mjs';
 import { differences, fingerprintsOf, fingerprintsSql } from '../../integration/support/oracle.mjs';
 import {
-  makeDatabase, processes, query, root, start, startServer, temporaryFolder, until, withDatabase, writeConfig,
+  emptyTarget, makeDatabase, processes, query, root, start, startPair, startServer, temporaryFolder, until, withDatabase, writeConfig,
 } from '../../integration/support/servers.mjs';
 
 const built = process.env.HYPERSHIFT_FAULT_PROGRAMS ?? join(process.env.HYPERSHIFT_BUILD ?? join(root, 'build'), 'tests/fault');
@@ -25,7 +25,7 @@ const keeperTimes = ['--keeper-grace', '5m'];
 
 // Every kind of task that an ordinary database has. `events` is as large as a table that is copied in ranges, but most of it
 // is empty space outside its rows.
-const schema = [`
+const ordinarySchema = [`
 CREATE TABLE customers (id int PRIMARY KEY, name text NOT NULL);
 INSERT INTO customers SELECT i, 'customer ' || i FROM generate_series(1, 300) i;
 CREATE TABLE orders (id bigserial PRIMARY KEY, customer int NOT NULL REFERENCES customers, at timestamptz NOT NULL,
@@ -44,7 +44,32 @@ CREATE MATERIALIZED VIEW totals AS SELECT customer, count(*) FROM orders GROUP B
 CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
 CREATE TRIGGER orders_keep BEFORE UPDATE ON orders FOR EACH ROW EXECUTE FUNCTION keep()`,
 'VACUUM ANALYZE'];
-const relations = ['customers', 'orders', 'events', 'totals'];
+const ordinaryRelations = ['customers', 'orders', 'events', 'totals'];
+const ordinaryConfig = 'parallel_min_table_size: 1\nverify: true\nparallel: 3\nforeign_keys_priority: deferred\n';
+
+// Two hypertables: one that is compressed as it arrives, and one whose order can't be had by then, so that its chunks are
+// compressed once more. The last chunks are too young to be compressed.
+const hypertableSchema = [`
+CREATE TABLE metrics (at timestamptz NOT NULL, device int NOT NULL, value double precision, PRIMARY KEY (at, device));
+INSERT INTO metrics SELECT date_trunc('day', now()) - i * interval '20 minutes', i % 5, sin(i) FROM generate_series(1, 400) i;
+CREATE TABLE labels (at timestamptz NOT NULL, label text NOT NULL, n int);
+INSERT INTO labels SELECT date_trunc('day', now()) - i * interval '20 minutes', 'label ' || i % 7, i FROM generate_series(1, 400) i;
+CREATE INDEX labels_at ON labels (at)`,
+'VACUUM ANALYZE'];
+const hypertableRelations = ['metrics', 'labels'];
+const hypertableConfig = `verify: true
+parallel: 3
+hypertable_configs:
+  - {schema: public, name: metrics, time_column_name: at, chunk_time_interval: 1d,
+     compress: {after: 2d, segmentby: [device], orderby: [at desc]}}
+  - {schema: public, name: labels, time_column_name: at, chunk_time_interval: 1d, compress: {after: 2d, orderby: [label, at]}}
+`;
+const chunksSql = `
+SELECT format('chunk %s %s %s %s', c.hypertable_name, c.range_start, c.is_compressed, k.status)
+  FROM timescaledb_information.chunks c JOIN _timescaledb_catalog.chunk k ON k.table_name = c.chunk_name
+UNION ALL SELECT format('job %s %s', proc_name, hypertable_name) FROM timescaledb_information.jobs WHERE hypertable_name IS NOT NULL
+UNION ALL SELECT 'index ' || indexdef FROM pg_indexes WHERE schemaname = 'public'
+ORDER BY 1`;
 
 // What the two databases must have in common besides rows.
 const catalogSql = `
@@ -77,6 +102,7 @@ async function askAll(uri, ...queries) {
 export class World {
   static async start() {
     const world = new World();
+    Object.assign(world, { relations: ordinaryRelations, catalogSql });
     world.place = temporaryFolder();
     const { folder } = world.place;
     // A server each: a target that shared the source's would see its sessions.
@@ -84,14 +110,35 @@ export class World {
     [world.source, world.target] = await Promise.all([
       startServer('source-server', join(folder, 's'), ...settings), startServer('source-server', join(folder, 't'), ...settings),
     ]);
-    // The system's psql and pg_dump are scripts that look for the real ones; that costs as much as a small migration.
-    process.env.PATH = `${readFileSync(join(folder, 's/source/bindir'), 'utf8')}:${process.env.PATH}`;
-    world.from = makeDatabase(world.source.uri);
-    for (const part of schema) query(world.from, part);
-    world.config = writeConfig(folder, 'fault.yml', 'parallel_min_table_size: 1\nverify: true\nparallel: 3\nforeign_keys_priority: deferred\n');
-    const [catalog, rows] = await askAll(world.from, catalogSql, fingerprintsSql(relations));
-    world.wanted = { catalog, rows: fingerprintsOf(relations, rows) };
+    await world.fill(ordinarySchema, ordinaryConfig);
+    world.wanted.catalog = await ask(world.from, catalogSql);
     return world;
+  }
+
+  // What has to do with hypertables, on a target that has them.
+  static async startWithHypertables() {
+    const world = new World();
+    Object.assign(world, { relations: hypertableRelations, catalogSql: chunksSql, hypertables: true });
+    world.place = temporaryFolder();
+    ({ source: world.source, target: world.target } = await startPair(world.place.folder));
+    await world.fill(hypertableSchema, hypertableConfig);
+    return world;
+  }
+
+  async fill(schema, config) {
+    // The system's psql and pg_dump are scripts that look for the real ones; that costs as much as a small migration.
+    process.env.PATH = `${readFileSync(join(this.place.folder, 's/source/bindir'), 'utf8')}:${process.env.PATH}`;
+    this.from = makeDatabase(this.source.uri);
+    for (const part of schema) query(this.from, part);
+    this.config = writeConfig(this.place.folder, 'fault.yml', config);
+    this.wanted = { rows: fingerprintsOf(this.relations, await ask(this.from, fingerprintsSql(this.relations))) };
+  }
+
+  // An empty database on the target, or one that is like that of another migration.
+  async makeTarget(id, like) {
+    if (this.hypertables) return emptyTarget(this.target);
+    await ask(this.target.uri, `CREATE DATABASE ${id} ${like === null ? '' : `TEMPLATE ${like.id}`}`);
+    return withDatabase(this.target.uri, id);
   }
 
   async stop() {
@@ -106,7 +153,8 @@ export class World {
     const result = await migration.run([]);
     assert.equal(result.code, 0, result.stderr + result.stdout);
     this.wanted.journal = await ask(migration.to, journalSql);
-    const copies = this.wanted.journal.filter((line) => line.startsWith('copy events'));
+    this.wanted.catalog ??= await ask(migration.to, this.catalogSql);
+    const copies = this.wanted.journal.filter((line) => line.startsWith(`copy ${this.hypertables ? 'labels' : 'events'}`));
     assert.ok(copies.length >= 3, `a table should be copied in ranges: ${copies.join('\n')}`);
     await migration.assertWhole();
     await migration.assertQuiet();
@@ -122,8 +170,7 @@ export class Migration {
     const migration = new Migration();
     Object.assign(migration, { world, name, programs: [], story: '' });
     migration.id = `f${++migrations}`;
-    await ask(world.target.uri, `CREATE DATABASE ${migration.id} ${like === null ? '' : `TEMPLATE ${like.id}`}`);
-    migration.to = withDatabase(world.target.uri, migration.id);
+    migration.to = await world.makeTarget(migration.id, like);
     migration.log = join(world.place.folder, `${migration.id}.log`);
     // The same address in every run, so that keepers and workers find the next coordinator at once.
     migration.address = `unix:${join(world.place.folder, `${migration.id}.sock`)}`;
@@ -184,8 +231,8 @@ export class Migration {
   // Nothing lost, nothing doubled: rows by the oracle, everything around them, and the journal: each task of the plan
   // done once, with the rows that it had in the undisturbed run.
   async assertWhole() {
-    const { from, wanted } = this.world;
-    const [rows, catalog, journal, phase] = await askAll(this.to, fingerprintsSql(relations), catalogSql, journalSql, phaseSql);
+    const { from, wanted, relations } = this.world;
+    const [rows, catalog, journal, phase] = await askAll(this.to, fingerprintsSql(relations), this.world.catalogSql, journalSql, phaseSql);
     const found = fingerprintsOf(relations, rows);
     if (JSON.stringify(found) !== JSON.stringify(wanted.rows)) assert.fail(differences(from, this.to, relations));
     assert.deepEqual(catalog, wanted.catalog);
@@ -196,6 +243,7 @@ export class Migration {
   // Nothing goes on on either side, and no keeper is left.
   async assertQuiet() {
     await until(`no keeper of ${this.name}`, () => this.keepers().length === 0, 20);
+    if (this.world.hypertables) return;
     await until('no session on the target', async () =>
       (await ask(this.world.target.uri, `SELECT count(*) FROM pg_stat_activity WHERE datname = '${this.id}'`))[0] === '0', 20);
   }
@@ -204,6 +252,6 @@ export class Migration {
   async end() {
     for (const { child } of this.programs) child.kill('SIGKILL');
     for (const pid of this.keepers()) process.kill(pid, 'SIGKILL');
-    await ask(this.world.target.uri, `DROP DATABASE IF EXISTS ${this.id} WITH (FORCE)`);
+    if (!this.world.hypertables) await ask(this.world.target.uri, `DROP DATABASE IF EXISTS ${this.id} WITH (FORCE)`);
   }
 }

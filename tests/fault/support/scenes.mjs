@@ -45,7 +45,9 @@ for (const action of actions) {
     const rules = methods.map((method) => rule(point, method, action, passes[method]));
     add('clone', `${point} ${action}`, rules);
     add('clone', `${point}[Fail] ${action}`, [rule(point, 'Fail', action)], { helpers: ['worker.copy_end[KIND_COPY]=error'] });
-    add('clone', `keeper's ${point} ${action}`, ['Register', 'Synchronize'].map((method) => `keeper:${rule(point, method, action)}`));
+    for (const method of ['Register', 'Synchronize']) {
+      add('clone', `keeper's ${point}[${method}] ${action}`, [`keeper:${rule(point, method, action)}`]);
+    }
   }
   for (const point of ['worker.snapshot_import', 'worker.snapshot_export']) {
     // The worker's own keeper; then, as copies export nothing, a copy.
@@ -67,8 +69,11 @@ for (const action of actions) {
   add('clone', `coordinator.snapshot_export ${action}`, [rule('coordinator.snapshot_export', '', action)]);
   add('clone', `coordinator.snapshot_import ${action}`, [rule('coordinator.snapshot_import', '', action)], { helpers: [interruption] });
 
-  for (const point of taskPoints) add('hypertables', `${point} ${action}`, hypertableKinds.map((kind) => rule(point, kind, action)));
-  add('hypertables', `worker.compress_chunk ${action}`, [rule('worker.compress_chunk', 'KIND_COMPRESS', action, '@2')]);
+  // A target that has hypertables is slow: one migration for each action.
+  add('hypertables', action, [
+    ...taskPoints.flatMap((point) => hypertableKinds.map((kind) => rule(point, kind, action))),
+    rule('worker.compress_chunk', 'KIND_COMPRESS', action, '@2'),
+  ]);
 }
 
 // A worker that is a process of its own dies at every point, and another one is started in its place.

@@ -84,6 +84,8 @@ const scenes = {
     await repeat(migration, rules, (left) => migration.run(left, more), () => killKeepers(migration));
   },
 
+  hypertables: (migration, rules) => repeat(migration, rules, (left) => migration.run(left)),
+
   verify: (migration, rules) => repeat(migration, rules, (left) => migration.verify(left)),
 
   // One worker dies and leaves its leases to expire; the rules are the coordinator's.
