@@ -26,7 +26,7 @@ async function begin(t, rate) {
   const leader = move.coordinator();
   const coordinators = [move.address('a'), move.address('b')];
   const workers = ['w1', 'w2'].map((name) => move.worker({ name, coordinators, to }));
-  await until('a range', () => move.count("kind = 'copy' AND state = 'done'") > 0);
+  await until('a range', () => move.count("kind = 'copy' AND state = 'done'") > 0, 180);
   const standby = move.coordinator({ name: 'b', more: ['--standby'] });
   await until('copies that run', () => move.count("kind = 'copy' AND state = 'leased'") > 1);
   return { move, proxy, leader, standby, workers };
@@ -126,7 +126,7 @@ test('a second coordinator that is refused leaves its workers to the leader', as
   });
   const leader = move.coordinator();
   const worker = move.worker({ to });
-  await until('a range', () => move.count("kind = 'copy' AND state = 'done'") > 0);
+  await until('a range', () => move.count("kind = 'copy' AND state = 'done'") > 0, 180);
   const second = move.coordinator({ name: 'b' });
   const strayed = [0, 2].map((slots) => move.worker({ name: `strayed-${slots}`, slots, coordinators: [move.address('b')] }));
   const refused = await second.done;
