@@ -20,11 +20,6 @@
 namespace hypershift {
 namespace {
 
-constexpr char kLockLeaderSql[] = R"sql(
-UPDATE _hypershift.leader SET expires_at = clock_timestamp() + make_interval(secs => $2)
- WHERE epoch = $1
-)sql";
-
 constexpr char kTakeLeadSql[] = R"sql(
 INSERT INTO _hypershift.leader (holder, address, epoch, expires_at)
 VALUES ($1, $2, 1, clock_timestamp() + make_interval(secs => $3))
@@ -397,14 +392,30 @@ absl::Status Journal::Write(absl::string_view what, const Body& body) {
 
 bool IsDeposed(const absl::Status& status) { return absl::IsAborted(status) && SqlState(status).empty(); }
 
+absl::Status Journal::LockLead(pqxx::work& work) const {
+  const pqxx::result lead = work.exec_params(kRenewLeadSql, epoch_, absl::ToDoubleSeconds(leader_lease_));
+  if (lead.affected_rows() == 1) return absl::OkStatus();
+  return absl::AbortedError("another coordinator has taken the lead; this one stops");
+}
+
 absl::Status Journal::AsLeader(absl::string_view what, const Body& body) {
   return Write(what, [&](pqxx::work& work) -> absl::Status {
-    const pqxx::result lead = work.exec_params(kLockLeaderSql, epoch_, absl::ToDoubleSeconds(leader_lease_));
-    if (lead.affected_rows() != 1) {
-      return absl::AbortedError("another coordinator has taken the lead; this one stops");
-    }
+    HS_RETURN_IF_ERROR(LockLead(work));
     return body(work);
   });
+}
+
+absl::Status Journal::AsLeaderInTheEnd(absl::string_view what, const Body& body) {
+  return Write(what, [&](pqxx::work& work) -> absl::Status {
+    // No row is locked yet, but a successor finds the transaction by this, and ends it.
+    work.exec("LOCK TABLE _hypershift.leader IN ROW EXCLUSIVE MODE");
+    HS_RETURN_IF_ERROR(body(work));
+    return LockLead(work);
+  });
+}
+
+std::unique_ptr<LeadRenewal> Journal::RenewMeanwhile() const {
+  return std::make_unique<LeadRenewal>(target_, epoch_, leader_lease_);
 }
 
 absl::Status Journal::RenewLead() {
@@ -434,7 +445,7 @@ absl::StatusOr<std::string> Journal::LoadArchive(const std::string& id) {
 }
 
 absl::Status Journal::Advance(const std::string& id, JournalPhase phase, const std::vector<std::string>& statements) {
-  return AsLeader(phase == JournalPhase::kHypertables ? "pre_data" : "hypertables", [&](pqxx::work& work) {
+  return AsLeaderInTheEnd(phase == JournalPhase::kHypertables ? "pre_data" : "hypertables", [&](pqxx::work& work) {
     for (const std::string& statement : statements) work.exec(statement);
     work.exec_params("UPDATE _hypershift.migration SET phase = $2 WHERE id = $1", id, PhaseName(phase));
     return absl::OkStatus();
@@ -442,7 +453,7 @@ absl::Status Journal::Advance(const std::string& id, JournalPhase phase, const s
 }
 
 absl::Status Journal::WritePlan(const std::string& id, const Plan& plan, JournalPhase phase) {
-  return AsLeader("plan", [&](pqxx::work& work) {
+  return AsLeaderInTheEnd("plan", [&](pqxx::work& work) {
     work.exec_params("DELETE FROM _hypershift.task WHERE migration_id = $1", id);
     work.exec_params("DELETE FROM _hypershift.barrier WHERE migration_id = $1", id);
     work.exec_params("DELETE FROM _hypershift.source_table WHERE migration_id = $1", id);
@@ -454,7 +465,7 @@ absl::Status Journal::WritePlan(const std::string& id, const Plan& plan, Journal
 
 absl::Status Journal::ReplaceLoad(const std::string& id, const std::vector<int>& tables,
                                   const std::vector<std::string>& statements, const Plan& plan) {
-  return AsLeader("replace_load", [&](pqxx::work& work) {
+  return AsLeaderInTheEnd("replace_load", [&](pqxx::work& work) {
     const std::string ids = NumberArray(tables);
     for (const std::string& statement : statements) work.exec(statement);
     // Old barriers stay: an empty one is open.
@@ -469,7 +480,7 @@ absl::Status Journal::ReplaceLoad(const std::string& id, const std::vector<int>&
 }
 
 absl::Status Journal::ReplaceVerifications(const std::string& id, const Plan& plan) {
-  return AsLeader("replace_verifications", [&](pqxx::work& work) {
+  return AsLeaderInTheEnd("replace_verifications", [&](pqxx::work& work) {
     work.exec_params("DELETE FROM _hypershift.task WHERE migration_id = $1 AND kind = 'verify'", id);
     InsertPlan(work, id, plan);
     return absl::OkStatus();

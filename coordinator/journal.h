@@ -18,6 +18,7 @@
 #include "common/connection_string.h"
 #include "common/pg_session.h"
 #include "coordinator/journal_rows.h"
+#include "coordinator/lead_renewal.h"
 #include "coordinator/plan.h"
 #include "coordinator/scheduler.h"
 #include "coordinator/turn.h"
@@ -74,6 +75,8 @@ class Journal final : public TurnJournal {
   // Whether this journal has taken the lead; it may have lost it since.
   bool leads() const { return epoch_ > 0; }
   absl::Status RenewLead();
+  // Renews it all the time, as long as the result lives; to be called when the lead has been taken.
+  std::unique_ptr<LeadRenewal> RenewMeanwhile() const;
   // Lets others take the lead at once.
   absl::Status GiveUpLead();
 
@@ -124,8 +127,12 @@ class Journal final : public TurnJournal {
   using Body = std::function<absl::Status(pqxx::work&)>;
   // A transaction; `what` is its name for failpoints (common/failpoint.h).
   absl::Status Write(absl::string_view what, const Body& body);
-  // One that first locks the leader's row and renews the lead.
+  // Renews the lead and locks its row until the transaction's end. kAborted: another coordinator has taken it.
+  absl::Status LockLead(pqxx::work& work) const;
+  // A transaction that does so first.
   absl::Status AsLeader(absl::string_view what, const Body& body);
+  // One that may take long, and does so last: a lock on the row would keep the lead from being renewed meanwhile.
+  absl::Status AsLeaderInTheEnd(absl::string_view what, const Body& body);
   absl::StatusOr<std::optional<MigrationRecord>> FindWhere(const std::string& condition);
 
   ConnectionString target_;

@@ -63,6 +63,12 @@ MigrationSetup::MigrationSetup(const CoordinatorOptions& options, const std::str
     : options_(options), address_(address), state_(state), journal_(journal) {}
 
 absl::Status MigrationSetup::Run() {
+  absl::Status status = SetUp();
+  renewal_.reset();
+  return status;
+}
+
+absl::Status MigrationSetup::SetUp() {
   state_->SetPhase(v1::MigrationPhase::PHASE_CHECK, "checks source and target");
   absl::Status target = OpenTarget();
   if (options_.verify_only) {
@@ -120,6 +126,7 @@ absl::Status MigrationSetup::Begin() {
   record_.source_now_microseconds = catalog_.source_now_microseconds;
   record_.created_at = absl::Now();
   HS_RETURN_IF_ERROR(journal_->Begin(record_, HolderName(), address_, options_.leader_lease));
+  renewal_ = journal_->RenewMeanwhile();
   ShowMigration(false);
   state_->SetSnapshot(holder_->snapshot());
   if (options_.on_ready) options_.on_ready();
@@ -222,6 +229,7 @@ absl::Status MigrationSetup::TakeLead() {
     if (!std::exchange(said, true)) LogInfo("waiting for the lead", {{"reason", taken.message()}});
     absl::SleepFor(absl::Milliseconds(300));
   }
+  renewal_ = journal_->RenewMeanwhile();
   return journal_->ExtendLeases(record_.id, options_.times.lease_duration);
 }
 
@@ -280,9 +288,7 @@ absl::Status MigrationSetup::RecoverSnapshot() {
   }
   // A keeper still says that it holds the snapshot: it must not be given up for trouble with the source.
   if (!refused.ok()) return refused;
-  absl::Status decided = GoOnWithoutSnapshot();
-  if (!decided.ok()) journal_->GiveUpLead().IgnoreError();
-  return decided;
+  return GoOnWithoutSnapshot();
 }
 
 absl::Status MigrationSetup::GoOnWithoutSnapshot() {

@@ -41,6 +41,7 @@ class MigrationSetup {
   std::unique_ptr<SnapshotHolder> TakeSnapshotHolder() { return std::move(holder_); }
 
  private:
+  absl::Status SetUp();
   absl::Status Begin();
   absl::Status Resume(MigrationRecord record);
   absl::Status PrepareVerification();
@@ -73,6 +74,7 @@ class MigrationSetup {
   Journal* journal_;
 
   MigrationRecord record_;
+  std::unique_ptr<LeadRenewal> renewal_;
   bool ended_meanwhile_ = false;
   bool needs_keepers_ = true;  // For all that is known before the journal is read.
   std::unique_ptr<SnapshotHolder> holder_;

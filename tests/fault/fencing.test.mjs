@@ -115,23 +115,6 @@ function workers() {
     assert.doesNotMatch((await other.done).stderr, /no longer holds the lease/);
     await migration.assertWhole();
   }));
-
-  // Promise: what a worker commits after the coordinator has last looked at the journal, and before it writes that the lease
-  // has expired, stays done.
-  test('a stopped worker commits while its lease is taken back', () => within('taken back', async (migration) => {
-    const rule = 'worker.claim[KIND_COPY]=pause:300ms@2';
-    const expiry = 'coordinator.lease_expiry=pause:1ms@1x99';
-    const coordinator = migration.coordinator([expiry, 'coordinator.journal_write[turn]=pause:4s@1x8']);
-    const stopped = migration.worker('w1', [rule], { slots: 1 });
-    await untilFired(migration, rule);
-    stopped.child.kill('SIGSTOP');
-    const { id, attempt } = await taskOf(migration, 'w1');
-    await untilFired(migration, expiry);
-    stopped.child.kill('SIGCONT');
-    await endWell(coordinator, stopped);
-    assert.equal((await task(migration, id)).attempt, attempt, 'the lease had been given away before the worker was back');
-    await migration.assertWhole();
-  }));
 }
 
 const epoch = async (migration) => Number((await ask(migration.to, 'SELECT max(epoch) FROM _hypershift.leader'))[0]);
@@ -141,38 +124,70 @@ const writers = (migration) => ask(migration.to, `SELECT a.pid FROM pg_stat_acti
     AND k.relation = '_hypershift.leader'::regclass AND k.granted`);
 const lives = async (migration, pid) => (await ask(migration.to, `SELECT 1 FROM pg_stat_activity WHERE pid = ${pid}`)).length > 0;
 
+// A coordinator whose lead lasts so long.
+const leading = (migration, time, { address = migration.address, rules = [], more = [] } = {}) => migration.start(programs.coordinator,
+  [...migration.coordinatorArguments(address).map((word, i, words) => (words[i - 1] === '--leader-lease' ? time : word)), ...more], rules);
+
+async function startKeeper(migration, coordinators) {
+  const keeper = migration.worker('keeper', [], { coordinators, slots: 0 });
+  let said = '';
+  keeper.child.stderr.on('data', (text) => (said += text));
+  await until('the keeper', () => said.includes('snapshot held'));
+  return keeper;
+}
+
+// Whoever leads now had the lead taken from another one.
+const untilDeposed = (migration, seconds) => until('the stand-by leads', async () => (await epoch(migration)) === 2, seconds);
+
 function coordinators() {
+  // While ranges run, a coordinator whose run loop does not go on is deposed, though it still answers calls. In its setup it is
+  // deposed when the process is stopped.
   const places = [
-    'journal_write[pre_data]', 'commit_sent[hypertables]', 'commit_sent[plan]', 'journal_write[turn]', 'commit_sent[turn]',
-    'commit_answered[turn]', 'commit_sent[release]', 'commit_sent[terminate]',
-  ].map((place) => `coordinator.${place}`);
-  for (const place of places) {
+    ...['journal_write[pre_data]', 'commit_sent[hypertables]', 'commit_sent[plan]'].map((place) => ({ place, stopped: true })),
+    ...['journal_write[turn]', 'commit_sent[turn]', 'commit_answered[turn]', 'commit_sent[release]', 'commit_sent[terminate]'].map((place) => ({ place })),
+  ];
+  for (const { place, stopped } of places) {
     // Promise: a coordinator that stops in the middle of a write for longer than its lead is replaced by the stand-by at once.
     // Its write is refused, it ends with an error that says why, and its workers go on under the stand-by.
-    test(`a coordinator that pauses at ${place} for longer than its lead`, () => within(place, async (migration) => {
-      const rule = `${place}=pause:8s${place.includes('turn') ? '@4' : ''}`;
-      const standbyAddress = `${migration.address}b`;
+    test(`a coordinator that ${stopped ? 'is stopped' : 'pauses'} at ${place} for longer than its lead`, () => within(place, async (migration) => {
+      const rule = `coordinator.${place}=pause:${stopped ? '300ms' : '12s'}${place.includes('turn') ? '@4' : ''}`;
+      const addresses = [migration.address, `${migration.address}b`];
+      const leader = leading(migration, '3s', { rules: [rule] });
+      const keeper = startKeeper(migration, addresses);
       // Something must have expired before sessions are terminated.
       const dies = place.includes('terminate');
-      const leader = migration.coordinator([rule]);
-      const standby = migration.coordinator([], { address: standbyAddress, more: ['--standby'] });
-      const coordinators = [migration.address, standbyAddress];
-      const worker = migration.worker('w1', dies ? ['worker.copy_end[KIND_COPY]=exit'] : ['worker.copy_end[KIND_COPY]=pause:300ms@1x99'], { coordinators });
-      const keeper = migration.worker('w2', [], { coordinators, slots: dies ? 2 : 0 });
+      const worker = migration.worker('w1', dies ? ['worker.copy_end[KIND_COPY]=exit'] : ['worker.copy_end[KIND_COPY]=pause:300ms@1x99'], { coordinators: addresses });
       await untilFired(migration, rule);
+      if (stopped) leader.child.kill('SIGSTOP');
       const [writer] = await writers(migration);
-      assert.equal(writer !== undefined, place.includes('commit_sent'), 'whether the paused write holds the lock');
+      assert.equal(writer !== undefined, place.includes('commit_sent'), 'whether the write that stopped holds the lock');
       const paused = Date.now();
-      await until('the stand-by leads', async () => (await epoch(migration)) === 2);
-      assert.ok(Date.now() - paused < 7000, 'the stand-by waited for the pause to end');
+      const standby = leading(migration, '3s', { address: addresses[1], more: ['--standby'] });
+      const other = dies ? migration.worker('w2', [], { coordinators: addresses }) : worker;
+      await untilDeposed(migration, 30);
+      assert.ok(stopped || Date.now() - paused < 11_000, 'the stand-by waited for the pause to end');
       if (writer) assert.equal(await lives(migration, writer), false, 'a deposed leader may still commit');
+      if (stopped) leader.child.kill('SIGCONT');
       const { code, stderr } = await leader.done;
       assert.ok(code !== 0, 'a deposed leader ended well');
       assert.match(stderr, /another coordinator has taken the lead/);
-      await endWell(standby, keeper);
+      await endWell(standby, other, await keeper);
       if (dies) assert.equal((await worker.done).code, exitAtFailpoint);
-      else await endWell(worker);
       assert.equal(await epoch(migration), 2);
+      await migration.assertWhole();
+    }));
+  }
+
+  for (const place of ['journal_write[archive]', 'commit_sent[pre_data]', 'commit_sent[plan]']) {
+    // Promise: a setup may take longer than a lead lasts. The coordinator lives, so no stand-by takes its lead.
+    test(`a coordinator that takes its time at ${place}`, () => within(place, async (migration) => {
+      const rule = `coordinator.${place}=pause:7s`;
+      const addresses = [migration.address, `${migration.address}b`];
+      const leader = leading(migration, '3s', { rules: [rule] });
+      const standby = leading(migration, '3s', { address: addresses[1], more: ['--standby'] });
+      const worker = migration.worker('w1', [], { coordinators: addresses });
+      await endWell(leader, standby, worker);
+      assert.equal(await epoch(migration), 1);
       await migration.assertWhole();
     }));
   }
@@ -180,19 +195,20 @@ function coordinators() {
   // Promise: a worker that was stopped in its COMMIT, and holds the row of its task, is in no successor's way.
   test('a coordinator dies while a worker is stopped in its COMMIT', () => within('dies', async (migration) => {
     const rule = 'worker.commit_sent[KIND_COPY]=pause:300ms@2';
-    const coordinators = [migration.address, `${migration.address}b`];
+    const addresses = [migration.address, `${migration.address}b`];
     const leader = migration.coordinator([]);
-    const standby = migration.coordinator([], { address: coordinators[1], more: ['--standby'] });
-    const stopped = migration.worker('w1', [rule], { coordinators, slots: 1 });
+    const keeper = await startKeeper(migration, addresses);
+    const stopped = migration.worker('w1', [rule], { coordinators: addresses, slots: 1 });
     await untilFired(migration, rule);
     stopped.child.kill('SIGSTOP');
     const { id } = await taskOf(migration, 'w1');
     leader.child.kill('SIGKILL');
-    const other = migration.worker('w2', [], { coordinators });
-    await until('the stand-by leads', async () => (await epoch(migration)) === 2, 15);
+    const standby = migration.coordinator([], { address: addresses[1], more: ['--standby'] });
+    const other = migration.worker('w2', [], { coordinators: addresses });
+    await untilDeposed(migration, 15);
     await untilDone(migration, id);
     stopped.child.kill('SIGCONT');
-    await endWell(standby, other);
+    await endWell(standby, other, keeper);
     await endSomehow(stopped);
     await migration.assertWhole();
   }));
@@ -202,14 +218,12 @@ function coordinators() {
   test('a coordinator that waits while the leader plans and copies', () => within('waiting', async (migration) => {
     const planning = 'coordinator.commit_sent[plan]=pause:5s';
     const end = 'coordinator.commit_answered[turn]=exit@8';
-    // How long the leader may pause, and how long the other one waits for it.
-    const leading = (time, address, rules) => migration.start(programs.coordinator,
-      migration.coordinatorArguments(address).map((word, i, words) => (words[i - 1] === '--leader-lease' ? time : word)), rules);
     const addresses = [migration.address, `${migration.address}b`];
-    const leader = leading('9s', addresses[0], [planning, end]);
+    // How long the leader may pause, and how long the other one waits for it.
+    const leader = leading(migration, '9s', { rules: [planning, end] });
     const worker = migration.worker('w1', ['worker.claim[KIND_VERIFY]=pause:2s@1x99'], { coordinators: addresses, slots: 3 });
     await untilFired(migration, planning);
-    const waiting = leading('20s', addresses[1], []);
+    const waiting = leading(migration, '20s', { address: addresses[1] });
     let said = '';
     waiting.child.stderr.on('data', (text) => (said += text));
     await until('it waits', () => said.includes('migration resumes'));

@@ -43,7 +43,7 @@ export const mutations = [
   {
     name: "state, when the coordinator takes a task back", file: 'coordinator/journal.cc',
     edits: [["lease_expires_at = NULL, worker = ''\n WHERE id = $1 AND attempt = $2 AND state = 'leased'", "lease_expires_at = NULL, worker = ''\n WHERE id = $1 AND attempt = $2"]],
-    test: fault('fencing.test.mjs', 'a stopped worker commits while its lease is taken back'),
+    test: fault('stale.test.mjs', 'that commits while its lease is taken back has committed'),
   },
   {
     name: 'leases are renewed past locked rows', file: 'coordinator/journal.cc',
@@ -61,17 +61,14 @@ export const mutations = [
     test: product('source_ddl.test.mjs', 'a rewritten source table stops alone'),
   },
   {
-    name: "epoch of the leader's row", file: 'coordinator/journal.cc',
+    name: "epoch of the leader's row", file: 'coordinator/lead_renewal.h',
     edits: [['\n WHERE epoch = $1\n', '\n WHERE $1::bigint IS NOT NULL\n']],
     test: fault('stale.test.mjs', "a deposed leader's last COMMIT has no effect"),
   },
   {
     name: "lock of the leader's row until the COMMIT", file: 'coordinator/journal.cc',
-    edits: [
-      ['  return Write(what, [&](pqxx::work& work) -> absl::Status {\n    const pqxx::result lead',
-        '  HS_RETURN_IF_ERROR(Write("renew_lead", [&](pqxx::work& work) -> absl::Status {\n    const pqxx::result lead'],
-      ['    return body(work);\n  });\n', '    return absl::OkStatus();\n  }));\n  return Write(what, body);\n'],
-    ],
+    edits: [['    HS_RETURN_IF_ERROR(LockLead(work));\n    return body(work);\n  });\n',
+      '    return LockLead(work);\n  }) .ok() ? Write(what, body) : absl::AbortedError("another coordinator has taken the lead; this one stops");\n']],
     test: fault('stale.test.mjs', "a deposed leader's last COMMIT has no effect"),
   },
   {

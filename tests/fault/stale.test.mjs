@@ -67,23 +67,29 @@ class Lateness {
   }
 }
 
+// A coordinator with these rules, and a worker that was stopped before it claimed its first task, whose lease expires. It can
+// hear nobody: only the journal can tell it that the lease is no longer its own.
+async function deafWorker(t, name, coordinatorRules, workerRules = []) {
+  const one = await Lateness.start(t, name);
+  const address = `127.0.0.1:${await freePort()}`;
+  const proxy = await FaultProxy.start({ port: Number(address.split(':')[1]) });
+  t.after(() => proxy.stop());
+  const coordinator = one.migration.coordinator(coordinatorRules, { address });
+  await one.keeper([address]);
+  const claim = 'worker.claim[KIND_COPY]=pause:3s';
+  const late = listen(one.migration.worker('late', [claim, ...workerRules], { slots: 1, coordinators: [`127.0.0.1:${proxy.port}`] }));
+  await one.stopAt(late, claim);
+  const task = await one.leasedTo('late');
+  proxy.silence({ milliseconds: 120_000 });
+  return { one, migration: one.migration, address, coordinator, late, task };
+}
+
 describe('a worker', { concurrency: 4 }, () => {
-  // It can hear nobody, and its session was recorded only after the coordinator had looked for it: nothing but the attempt
-  // keeps it from committing.
+  // Its session is recorded only after the coordinator has looked for it: nothing but the attempt keeps it from committing.
   async function comesBack(t, { name, until: condition, other }) {
-    const one = await Lateness.start(t, name);
-    const { migration } = one;
-    const address = `127.0.0.1:${await freePort()}`;
-    const proxy = await FaultProxy.start({ port: Number(address.split(':')[1]) });
-    t.after(() => proxy.stop());
     const terminated = 'coordinator.commit_answered[terminate]=pause:6s';
-    const coordinator = migration.coordinator([terminated], { address });
-    await one.keeper([address]);
-    const [claim, write] = ['worker.claim[KIND_COPY]=pause:3s', 'worker.journal_write[KIND_COPY]=pause:2s'];
-    const late = listen(migration.worker('late', [claim, write], { slots: 1, coordinators: [`127.0.0.1:${proxy.port}`] }));
-    await one.stopAt(late, claim);
-    const task = await one.leasedTo('late');
-    proxy.silence({ milliseconds: 120_000 });
+    const write = 'worker.journal_write[KIND_COPY]=pause:2s';
+    const { one, migration, address, coordinator, late, task } = await deafWorker(t, name, [terminated], [write]);
     await until('its session to be looked for', () => migration.fired().includes(terminated));
     late.child.kill('SIGCONT');
     await one.stopAt(late, write);
@@ -104,6 +110,19 @@ describe('a worker', { concurrency: 4 }, () => {
       name: 'leased meanwhile', until: "attempt > 1 AND state = 'leased' AND session_pid IS NOT NULL",
       other: ['worker.journal_write[KIND_COPY]=pause:3sx100'],
     }));
+
+  // Promise: what it commits after the coordinator has last looked at the journal, and before that writes that the lease has
+  // expired, stays done.
+  test('that commits while its lease is taken back has committed', { timeout: 240_000 }, async (t) => {
+    const looked = 'coordinator.lease_expiry=pause:1ms';
+    const { one, migration, address, coordinator, late, task } =
+      await deafWorker(t, 'taken back', [looked, 'coordinator.journal_write[turn]=pause:5s@2x4']);
+    await until('its session to be looked for', () => migration.fired().includes(looked));
+    late.child.kill('SIGCONT');
+    const second = migration.worker('w2', [], { coordinators: [address] });
+    await one.endsWell(coordinator, second);
+    assert.equal(await one.count(`id = ${task} AND attempt = 1`), 1, 'the lease had been given away before the worker was back');
+  });
 });
 
 // Promise: a leader that is stopped when it has just sent a COMMIT, and wakes up when another one leads, has changed nothing:
