@@ -73,7 +73,7 @@ inline constexpr std::array kFailpoints = {
     FailpointEntry{Failpoint::kWorkerSnapshotImport, "worker.snapshot_import", FailpointDetail::kNone},
     // Exporting a keeper's snapshot again.
     FailpointEntry{Failpoint::kWorkerSnapshotExport, "worker.snapshot_export", FailpointDetail::kNone},
-    // The statements of one of the coordinator's transactions in the journal, after the leader's row was locked.
+    // The statements of one of the coordinator's transactions in the journal, from the lock on the leader's row on.
     FailpointEntry{Failpoint::kCoordinatorJournalWrite, "coordinator.journal_write", FailpointDetail::kJournalWrite},
     // Its COMMIT.
     FailpointEntry{Failpoint::kCoordinatorCommitSent, "coordinator.commit_sent", FailpointDetail::kJournalWrite},

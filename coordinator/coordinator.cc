@@ -67,13 +67,18 @@ class CoordinatorImpl final : public Coordinator {
       setup.emplace(options_, address_, &state_, &journal_);
       const absl::Status ready = setup->Run();
       if (ready.ok()) break;
-      // Another stand-by was quicker, or the target is away again.
-      if (options_.standby && absl::IsUnavailable(ready) && !state_.stop_requested()) continue;
-      state_.SetError(std::string(ready.message()));
+      // Another stand-by was quicker, or the target is away again (kUnknown: while it committed).
+      const bool passes = absl::IsUnavailable(ready) || absl::IsUnknown(ready);
+      if (options_.standby && passes && !state_.stop_requested()) continue;
+      if (options_.standby && setup->ended_meanwhile()) {
+        journal_.GiveUpLead().IgnoreError();
+        return EndStandby(StandbyResult::kEnded);
+      }
+      const absl::Status why = EndLead(ready);
+      state_.SetError(std::string(why.message()));
       state_.SetPhase(v1::MigrationPhase::PHASE_STOPPED, "stopped before any range was leased");
-      LeaveWorkers(ready, setup->needs_keepers());
-      journal_.GiveUpLead().IgnoreError();
-      return ready;
+      LeaveWorkers(why, setup->needs_keepers());
+      return why;
     }
     RunLoop loop(options_, setup->record(), setup->TakeSnapshotHolder(), &state_, &journal_);
     absl::StatusOr<RunResult> result = loop.Run();
@@ -92,6 +97,13 @@ class CoordinatorImpl final : public Coordinator {
   MigrationState* state() override { return &state_; }
 
  private:
+  // Why the setup failed: a lead that was lost explains every error.
+  absl::Status EndLead(const absl::Status& error) {
+    if (!journal_.leads()) return error;
+    absl::Status gave_up = journal_.GiveUpLead();
+    return IsDeposed(gave_up) ? gave_up : error;
+  }
+
   // Whoever leads, or the same command again in a moment, will need the workers and what their keepers hold: this
   // coordinator then answers like one that stands by. Otherwise they are sent home.
   void LeaveWorkers(const absl::Status& error, bool needs_keepers) {

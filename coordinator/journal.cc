@@ -405,15 +405,15 @@ absl::Status RenewLead(PgSession* session, int64_t epoch, absl::Duration leader_
   return session->Query(kLockLeaderSql, epoch, absl::ToDoubleSeconds(leader_lease)).status();
 }
 
-absl::Status Journal::LockLeader(pqxx::work* work) {
-  const pqxx::result lead = work->exec_params(kLockLeaderSql, epoch_, absl::ToDoubleSeconds(leader_lease_));
+absl::Status Journal::LockLead(pqxx::work& work) const {
+  const pqxx::result lead = work.exec_params(kLockLeaderSql, epoch_, absl::ToDoubleSeconds(leader_lease_));
   if (lead.affected_rows() == 1) return absl::OkStatus();
   return absl::AbortedError("another coordinator has taken the lead; this one stops");
 }
 
 absl::Status Journal::AsLeader(absl::string_view what, const Body& body) {
   return Write(what, [&](pqxx::work& work) -> absl::Status {
-    HS_RETURN_IF_ERROR(LockLeader(&work));
+    HS_RETURN_IF_ERROR(LockLead(work));
     return body(work);
   });
 }
@@ -422,9 +422,9 @@ absl::Status Journal::AsLeaderAtLength(absl::string_view what, const Body& body)
   // So that it begins within a lease: by that a successor tells a transaction that was left behind.
   HS_RETURN_IF_ERROR(RenewLead());
   return Write(what, [&](pqxx::work& work) -> absl::Status {
-    if (work.exec_params(kMarkLeaderSql, epoch_).empty()) return LockLeader(&work);
+    if (work.exec_params(kMarkLeaderSql, epoch_).empty()) return LockLead(work);
     HS_RETURN_IF_ERROR(body(work));
-    return LockLeader(&work);
+    return LockLead(work);
   });
 }
 

@@ -74,6 +74,8 @@ class Journal final : public TurnJournal {
   absl::Status TakeLead(const std::string& holder, const std::string& address, absl::Duration leader_lease);
   // Who leads, without waiting for a lock. Nullopt: nobody ever has.
   absl::StatusOr<std::optional<LeaderInfo>> FindLeader();
+  // Whether this journal has taken the lead; it may have lost it since.
+  bool leads() const { return epoch_ > 0; }
   absl::Status RenewLead();
   // Of the lead that was taken last.
   int64_t epoch() const { return epoch_; }
@@ -127,12 +129,13 @@ class Journal final : public TurnJournal {
   using Body = std::function<absl::Status(pqxx::work&)>;
   // A transaction; `what` is its name for failpoints (common/failpoint.h).
   absl::Status Write(absl::string_view what, const Body& body);
-  // One that first locks the leader's row and renews the lead.
+  // Renews the lead and locks its row until the transaction's end. kAborted: another coordinator has taken it.
+  absl::Status LockLead(pqxx::work& work) const;
+  // A transaction that does so first.
   absl::Status AsLeader(absl::string_view what, const Body& body);
   // For a body that may take longer than a lease. The row is locked and the epoch checked at its end, so that a
   // LeadKeeper can renew the lead meanwhile; from the beginning the transaction can be recognised as a leader's.
   absl::Status AsLeaderAtLength(absl::string_view what, const Body& body);
-  absl::Status LockLeader(pqxx::work* work);
   absl::StatusOr<std::optional<MigrationRecord>> FindWhere(const std::string& condition);
 
   ConnectionString target_;

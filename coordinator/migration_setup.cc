@@ -42,6 +42,11 @@ std::vector<std::string> RestoreSettings() {
 
 constexpr absl::Duration kShortKeeperWait = absl::Seconds(5);
 
+// Rows may have arrived under the snapshot, and others are still to come.
+bool NeedsKeepers(const MigrationRecord& record) {
+  return record.phase == JournalPhase::kRun && !record.snapshot_released;
+}
+
 constexpr char kThreeWaysOn[] =
     "nobody holds this migration's snapshot of the source any more, so the ranges still to come can't be read as of "
     "the "
@@ -85,7 +90,7 @@ absl::Status MigrationSetup::Prepare() {
   if (target.ok()) {
     HS_ASSIGN_OR_RETURN(std::optional<MigrationRecord> unfinished, journal_->FindUnfinished());
     if (unfinished.has_value()) {
-      needs_keepers_ = unfinished->phase == JournalPhase::kRun && !unfinished->snapshot_released;
+      needs_keepers_ = NeedsKeepers(*unfinished);
       return Resume(*std::move(unfinished));
     }
   }
@@ -154,8 +159,11 @@ absl::Status MigrationSetup::Check() {
   HS_ASSIGN_OR_RETURN(target_facts_,
                       hypertables_.empty() ? ReadTargetFacts(target.get()) : ReadFutureTargetFacts(target.get()));
   HS_ASSIGN_OR_RETURN(const int pg_dump_major, PgDumpMajorVersion());
+  const absl::StatusOr<std::optional<MigrationRecord>> latest = journal_->FindLatest();
+  const std::string finished = latest.ok() && latest->has_value() ? (*latest)->id : "";
   const PreflightInput input{options_.config, catalog_,  target_facts_, selection_,
-                             hypertables_,    profiles_, pg_dump_major, options_.fail_on_value_rewrite};
+                             hypertables_,    profiles_, pg_dump_major, options_.fail_on_value_rewrite,
+                             finished};
   std::vector<std::string> failures;
   for (const Finding& finding : RunPreflight(input)) {
     if (finding.level == FindingLevel::kFail) {
@@ -234,6 +242,7 @@ absl::Status MigrationSetup::Resume(MigrationRecord record) {
   record_ = std::move(record);
   ShowMigration(true);
   HS_RETURN_IF_ERROR(TakeLead());
+  HS_RETURN_IF_ERROR(ReadRecordAgain());
   if (!record_.snapshot_released) HS_RETURN_IF_ERROR(RecoverSnapshot());
   if (holder_ != nullptr) state_->SetSnapshot(holder_->snapshot());
   state_->SetSnapshotTime(record_.snapshot_taken_at, record_.snapshot_released);
@@ -241,6 +250,20 @@ absl::Status MigrationSetup::Resume(MigrationRecord record) {
   if (options_.on_ready) options_.on_ready();
   HS_RETURN_IF_ERROR(journal_->RetryFailed(record_.id));
   return ContinueFrom(record_.phase);
+}
+
+// Whoever led until now has gone on while this coordinator waited: a plan may be there by now, and rows, or the end.
+absl::Status MigrationSetup::ReadRecordAgain() {
+  HS_ASSIGN_OR_RETURN(std::optional<MigrationRecord> current, journal_->FindUnfinished());
+  if (current.has_value() && current->id == record_.id) {
+    record_ = *std::move(current);
+    needs_keepers_ = NeedsKeepers(record_);
+    return absl::OkStatus();
+  }
+  ended_meanwhile_ = true;
+  return absl::FailedPreconditionError(
+      absl::StrCat("target: migration ", record_.id,
+                   " has ended while this coordinator waited for the lead: nothing is left to do"));
 }
 
 absl::Status MigrationSetup::RecoverSnapshot() {
@@ -282,7 +305,7 @@ absl::Status MigrationSetup::GoOnWithoutSnapshot() {
     // Nothing was copied yet: a new snapshot is as good. What was planned under the old one is planned again.
     HS_ASSIGN_OR_RETURN(holder_, SnapshotHolder::Take(options_.source));
     LogInfo("no row had been copied: going on under a new snapshot", {{"migration", record_.id}});
-    if (record_.phase == JournalPhase::kRun) HS_RETURN_IF_ERROR(RestartUnfinishedTables());
+    if (record_.phase == JournalPhase::kRun) HS_RETURN_IF_ERROR(RestartUnfinishedTables(tasks));
   } else {
     switch (options_.lost_snapshot) {
       case LostSnapshot::kRefuse:
@@ -294,7 +317,7 @@ absl::Status MigrationSetup::GoOnWithoutSnapshot() {
       }
       case LostSnapshot::kRestartTables: {
         HS_ASSIGN_OR_RETURN(holder_, SnapshotHolder::Take(options_.source));
-        HS_RETURN_IF_ERROR(RestartUnfinishedTables());
+        HS_RETURN_IF_ERROR(RestartUnfinishedTables(tasks));
         break;
       }
       case LostSnapshot::kAllowInconsistent: {
@@ -332,11 +355,11 @@ absl::Status MigrationSetup::ProveUnchanged() {
   return absl::OkStatus();
 }
 
-absl::Status MigrationSetup::RestartUnfinishedTables() {
+// What was unfinished when it was decided to start again: a range that a worker commits since then goes with its table.
+absl::Status MigrationSetup::RestartUnfinishedTables(const std::vector<TaskRow>& tasks) {
   HS_RETURN_IF_ERROR(Inspect());
   HS_RETURN_IF_ERROR(ReadForPlan());
   HS_ASSIGN_OR_RETURN(const std::vector<TablePlan> tables, journal_->LoadTables(record_.id));
-  HS_ASSIGN_OR_RETURN(const std::vector<TaskRow> tasks, journal_->LoadTasks(record_.id));
   std::set<int> unfinished;
   std::vector<TaskId> leased;
   for (const TaskRow& row : tasks) {

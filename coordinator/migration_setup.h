@@ -33,6 +33,8 @@ class MigrationSetup {
   absl::Status Run();
 
   const MigrationRecord& record() const { return record_; }
+  // Why Run() failed: another coordinator has brought the migration to its end while this one waited for the lead.
+  bool ended_meanwhile() const { return ended_meanwhile_; }
   // Whether keepers may hold what no new snapshot can replace: as soon as rows may have arrived under it, and until it
   // is released or lost. Also after Run has failed.
   bool needs_keepers() const { return needs_keepers_; }
@@ -52,10 +54,11 @@ class MigrationSetup {
   absl::Status Check();
   absl::Status CheckSameMigration(const MigrationRecord& record);
   absl::Status TakeLead();
+  absl::Status ReadRecordAgain();
   absl::Status RecoverSnapshot();
   absl::Status GoOnWithoutSnapshot();
   absl::Status ProveUnchanged();
-  absl::Status RestartUnfinishedTables();
+  absl::Status RestartUnfinishedTables(const std::vector<TaskRow>& tasks);
   absl::Status ContinueFrom(JournalPhase phase);
   absl::Status RestoreSchema();
   absl::Status CreateHypertables();
@@ -73,6 +76,7 @@ class MigrationSetup {
   Journal* journal_;
 
   MigrationRecord record_;
+  bool ended_meanwhile_ = false;
   bool needs_keepers_ = true;  // For all that is known before the journal is read.
   std::unique_ptr<SnapshotHolder> holder_;
   std::unique_ptr<LeadKeeper> lead_keeper_;  // While the set-up lasts.

@@ -115,8 +115,10 @@ class Preflight {
     if (there.empty()) return;
     const size_t count = there.size();
     if (there.size() > 3) there.resize(3);
+    // Whoever repeats a command whose last run was killed at its very end must learn that nothing is left to do.
     Fail("target: ", absl::StrJoin(there, ", "), count > 3 ? absl::StrCat(" and ", count - 3, " more") : "",
          count == 1 ? " exists there already" : " exist there already",
+         in_.finished_migration.empty() ? "" : absl::StrCat(", and migration ", in_.finished_migration, " is done"),
          ": use an empty database, drop them, or leave them out with exclude_tables");
   }
 

@@ -33,6 +33,7 @@ struct PreflightInput {
   const std::map<Oid, TimeProfile>& profiles;
   int pg_dump_major = 0;
   bool fail_on_value_rewrite = false;
+  std::string finished_migration;  // The last one into the target, if it is done: its id.
 };
 
 std::vector<Finding> RunPreflight(const PreflightInput& input);

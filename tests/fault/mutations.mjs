@@ -12,12 +12,12 @@ export const mutations = [
   {
     name: 'attempt, at the end of a task', file: 'common/journal_sql.h',
     edits: [[finish, finish.replace('attempt = $2', '$2::int IS NOT NULL')]],
-    test: fault('fencing.test.mjs', 'whose task another one does just now commits nothing'),
+    test: fault('stale.test.mjs', 'whose task another one does just now commits nothing'),
   },
   {
     name: 'attempt and state, at the end of a task', file: 'common/journal_sql.h',
     edits: [[finish, finish.replace("attempt = $2 AND state = 'leased'", '$2::int IS NOT NULL')]],
-    test: fault('fencing.test.mjs', 'whose task another one has done commits nothing'),
+    test: fault('stale.test.mjs', 'whose task another one has done commits nothing'),
   },
   {
     name: 'attempt, when a task is claimed', file: 'common/journal_sql.h',
@@ -27,7 +27,33 @@ export const mutations = [
   {
     name: "the stale worker's session is terminated", file: 'coordinator/journal.cc',
     edits: [['    work.exec_params(kTerminateSql, NumberArray(ids));\n', '    static_cast<void>(work), static_cast<void>(kTerminateSql);\n']],
-    test: fault('fencing.test.mjs', 'stopped at copy_end for good'),
+    test: fault('fencing.test.mjs', 'a worker stopped at worker.commit_sent[KIND_CONSTRAINT] for longer than its lease'),
+  },
+  {
+    name: 'rows and journal entry in one commit', file: 'worker/task_journal.cc',
+    edits: [['    return target->Execute(kFinishTaskSql, parameters, &finished).status();\n',
+      '    HS_RETURN_IF_ERROR(target->Execute("COMMIT; BEGIN").status());\n    return target->Execute(kFinishTaskSql, parameters, &finished).status();\n']],
+    test: fault('fencing.test.mjs', 'a worker stopped at worker.commit_sent[KIND_COPY] for longer than its lease'),
+  },
+  {
+    name: "rows that the target took are counted", file: 'worker/copy_task.cc',
+    edits: [['if (rows_taken != read.rows()) {', 'if (rows_taken < 0) {']],
+    test: library('WorkerCopyTest.RowsDroppedByATriggerAreNoticed'),
+  },
+  {
+    name: "state, when the coordinator takes a task back", file: 'coordinator/journal.cc',
+    edits: [["lease_expires_at = NULL, worker = ''\n WHERE id = $1 AND attempt = $2 AND state = 'leased'", "lease_expires_at = NULL, worker = ''\n WHERE id = $1 AND attempt = $2"]],
+    test: fault('stale.test.mjs', 'that commits while its lease is taken back has committed'),
+  },
+  {
+    name: 'leases are renewed past locked rows', file: 'coordinator/journal.cc',
+    edits: [['FOR NO KEY UPDATE OF t SKIP LOCKED', 'FOR NO KEY UPDATE OF t']],
+    test: fault('fencing.test.mjs', 'a worker stopped at worker.commit_sent[KIND_COPY] for longer than its lease'),
+  },
+  {
+    name: 'leases are extended past locked rows', file: 'coordinator/journal.cc',
+    edits: [['                 FOR NO KEY UPDATE SKIP LOCKED', '                 FOR NO KEY UPDATE']],
+    test: fault('fencing.test.mjs', 'a coordinator dies while a worker is stopped in its COMMIT'),
   },
   {
     name: 'file-node of the source table', file: 'worker/source_read.cc',
@@ -36,17 +62,14 @@ export const mutations = [
   },
   {
     name: "epoch of the leader's row", file: 'coordinator/journal.cc',
-    edits: [['\n WHERE epoch = $1\n', '\n WHERE $1::bigint IS NOT NULL\n']],
-    test: fault('fencing.test.mjs', "a deposed leader's last COMMIT has no effect"),
+    edits: [['secs => $2)\n WHERE epoch = $1\n', 'secs => $2)\n WHERE $1::bigint IS NOT NULL\n']],
+    test: fault('stale.test.mjs', "a deposed leader's last COMMIT has no effect"),
   },
   {
     name: "lock of the leader's row until the COMMIT", file: 'coordinator/journal.cc',
-    edits: [
-      ['  return Write(what, [&](pqxx::work& work) -> absl::Status {\n    const pqxx::result lead',
-        '  HS_RETURN_IF_ERROR(Write("renew_lead", [&](pqxx::work& work) -> absl::Status {\n    const pqxx::result lead'],
-      ['    return body(work);\n  });\n', '    return absl::OkStatus();\n  }));\n  return Write(what, body);\n'],
-    ],
-    test: fault('fencing.test.mjs', "a deposed leader's last COMMIT has no effect"),
+    edits: [['    HS_RETURN_IF_ERROR(LockLead(work));\n    return body(work);\n  });\n',
+      '    return LockLead(work);\n  }) .ok() ? Write(what, body) : absl::AbortedError("another coordinator has taken the lead; this one stops");\n']],
+    test: fault('stale.test.mjs', "a deposed leader's last COMMIT has no effect"),
   },
   {
     name: "snapshot's rows, when a worker imports it", file: 'worker/source_snapshot.cc',
@@ -72,5 +95,15 @@ export const mutations = [
     name: "a successor extends its workers' leases first", file: 'coordinator/migration_setup.cc',
     edits: [['  return journal_->ExtendLeases(record_.id, options_.times.lease_duration);\n', '  return absl::OkStatus();\n']],
     test: product('takeover.test.mjs', 'a stand-by takes over from a killed leader'),
+  },
+  {
+    name: "a deposed leader's session is terminated", file: 'coordinator/journal.cc',
+    edits: [['  HS_RETURN_IF_ERROR(session->Query(kEndDeposedSql).status());\n', '  static_cast<void>(kEndDeposedSql);\n']],
+    test: fault('fencing.test.mjs', 'a coordinator that pauses at coordinator.commit_sent[turn] for longer than its lead'),
+  },
+  {
+    name: 'the migration is read again once the lead is taken', file: 'coordinator/migration_setup.cc',
+    edits: [['  HS_RETURN_IF_ERROR(ReadRecordAgain());\n', '']],
+    test: fault('fencing.test.mjs', 'a coordinator that waits while the leader plans and copies'),
   },
 ];
