@@ -73,12 +73,12 @@ Secret LibpqConnectionString(const ConnectionString& where, const SessionOptions
   ConnectionString full = where.With("client_encoding", "UTF8");
   AddUnlessSet(&full, "application_name", options.application_name);
   AddUnlessSet(&full, "connect_timeout", absl::StrCat(absl::ToInt64Seconds(options.connect_timeout)));
-  // A peer that is silent for 10 s is asked three times, 5 s apart; unanswered data breaks the connection after 30 s.
+  // A peer that is silent for 10 s is asked three times, 5 s apart; data unanswered for 25 s break the connection.
   AddUnlessSet(&full, "keepalives", "1");
   AddUnlessSet(&full, "keepalives_idle", "10");
   AddUnlessSet(&full, "keepalives_interval", "5");
   AddUnlessSet(&full, "keepalives_count", "3");
-  AddUnlessSet(&full, "tcp_user_timeout", "30000");
+  AddUnlessSet(&full, "tcp_user_timeout", "25000");
   // Of several hosts only the primary takes what is written; after a switch-over that is another one.
   if (options.role == ServerRole::kTarget && absl::StrContains(full.Get("host"), ",")) {
     AddUnlessSet(&full, "target_session_attrs", "read-write");

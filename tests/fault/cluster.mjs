@@ -17,6 +17,7 @@ export function execute(command, args, { input = '', env = process.env } = {}) {
       // Not 'close': a server that pg_ctl started would keep the pipes open.
       setImmediate(() => (code === 0 ? resolve(out) : reject(new Error(`${command} ended with ${code}: ${err || out}`))));
     });
+    child.stdin.on('error', () => {}); // It may not want to read.
     child.stdin.end(input);
   });
 }
@@ -39,12 +40,27 @@ export class Cluster {
     return cluster;
   }
 
-  // immediate: as after a crash. fast: sessions are told.
-  async restart(mode) {
+  async control(...args) {
     const bindir = readFileSync(join(this.folder, 'bindir'), 'utf8');
-    const args = ['restart', '-D', join(this.folder, 'cluster/data'), '-m', mode, '-w', '-t', '60', '-s', '-l', join(this.folder, 'cluster/log')];
-    if (process.getuid() === 0) await execute('runuser', ['-u', 'postgres', '--', join(bindir, 'pg_ctl'), ...args]);
-    else await execute(join(bindir, 'pg_ctl'), args);
+    const command = [join(bindir, 'pg_ctl'), ...args, '-D', join(this.folder, 'cluster/data'), '-w', '-t', '60', '-s'];
+    if (process.getuid() === 0) await execute('runuser', ['-u', 'postgres', '--', ...command]);
+    else await execute(command[0], command.slice(1));
+  }
+
+  // immediate: as after a crash. fast: sessions are told.
+  restart(mode) {
+    return this.control('restart', '-m', mode, '-l', join(this.folder, 'cluster/log'));
+  }
+
+  // Ends it as a crash does; it does not come back.
+  kill() {
+    return this.control('stop', '-m', 'immediate');
+  }
+
+  // A setting that takes effect without a restart.
+  async set(name, value) {
+    await ask(this.uri, `ALTER SYSTEM SET ${name} = '${value}'`);
+    await ask(this.uri, 'SELECT pg_reload_conf()');
   }
 
   async makeDatabase(name, template = 'template0') {

@@ -122,15 +122,15 @@ class Link {
 }
 
 export class FaultProxy {
-  // upstream: {host, port}. rate: bytes per second of each connection and direction, 0 for no limit. delay: milliseconds.
-  static async start(upstream, { rate = 0, delay = 0 } = {}) {
+  // upstream: {host, port}. address: where it listens. rate: bytes per second of each connection and direction, 0 for no limit. delay: milliseconds.
+  static async start(upstream, { rate = 0, delay = 0, address = '127.0.0.1' } = {}) {
     const proxy = new FaultProxy();
     Object.assign(proxy, { upstream: { host: '127.0.0.1', ...upstream }, rate, delay, links: new Set(), refusing: false });
     Object.assign(proxy, { silentNow: null, timers: new Set() });
     proxy.server = createServer({ allowHalfOpen: true }, (client) => proxy.accept(client));
     await new Promise((resolve, reject) => {
       proxy.server.once('error', reject);
-      proxy.server.listen(0, '127.0.0.1', resolve);
+      proxy.server.listen(0, address, resolve);
     });
     proxy.port = proxy.server.address().port;
     return proxy;

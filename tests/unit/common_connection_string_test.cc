@@ -161,7 +161,7 @@ TEST_F(ConnectionStringTest, DisplayStaysOneLine) {
 // A silent peer is noticed, unless the user has chosen otherwise.
 TEST_F(ConnectionStringTest, LibpqGetsKeepalivesUnlessSet) {
   const std::string plain = LibpqConnectionString(MustParse("host=h user=u password=p"), {}).Reveal();
-  for (const char* part : {"keepalives_idle='10'", "tcp_user_timeout='30000'", "connect_timeout='10'",
+  for (const char* part : {"keepalives_idle='10'", "tcp_user_timeout='25000'", "connect_timeout='10'",
                            "application_name='hypershift'", "client_encoding='UTF8'", "password='p'"}) {
     EXPECT_THAT(plain, HasSubstr(part));
   }
