@@ -70,7 +70,8 @@ class CoordinatorImpl final : public Coordinator {
       if (options_.standby && absl::IsUnavailable(ready) && !state_.stop_requested()) continue;
       state_.SetError(std::string(ready.message()));
       state_.SetPhase(v1::MigrationPhase::PHASE_STOPPED, "stopped before any range was leased");
-      state_.Finish(true);
+      // Keepers are what an earlier run's migration lives on.
+      state_.Finish(/*keepers_too=*/setup->began());
       journal_.GiveUpLead().IgnoreError();
       return ready;
     }

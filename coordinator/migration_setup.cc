@@ -88,6 +88,7 @@ absl::Status MigrationSetup::CreateTargetDatabase() {
 }
 
 absl::Status MigrationSetup::Begin() {
+  began_ = true;
   HS_RETURN_IF_ERROR(RefuseTransactionPooler(options_.source, ServerRole::kSource));
   HS_ASSIGN_OR_RETURN(holder_, SnapshotHolder::Take(options_.source));
   HS_RETURN_IF_ERROR(Inspect());

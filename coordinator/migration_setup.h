@@ -32,6 +32,8 @@ class MigrationSetup {
   absl::Status Run();
 
   const MigrationRecord& record() const { return record_; }
+  // Whether this run began the migration: then there is no snapshot that an earlier one depends on.
+  bool began() const { return began_; }
   // The coordinator's hold on the snapshot; null when it has been released.
   std::unique_ptr<SnapshotHolder> TakeSnapshotHolder() { return std::move(holder_); }
 
@@ -67,6 +69,7 @@ class MigrationSetup {
   Journal* journal_;
 
   MigrationRecord record_;
+  bool began_ = false;
   std::unique_ptr<SnapshotHolder> holder_;
   Catalog catalog_;
   TargetFacts target_facts_;

@@ -53,11 +53,11 @@ absl::Status SimCoordinator::Lead() {
     if (ready.ok()) break;
     context_.world->Trace(name_, ": is not ready: ", ready.message());
     if (standby_ && absl::IsUnavailable(ready) && !state_.stop_requested()) continue;
-    return EndWithError(ready, /*keepers_too=*/true);
+    return EndWithError(ready);
   }
   if (context_.database->finished()) return absl::OkStatus();
   const absl::Status result = RunLoop();
-  return result.ok() ? result : EndWithError(result, /*keepers_too=*/false);
+  return result.ok() ? result : EndWithError(result);
 }
 
 // standby.cc: WaitForLead.
@@ -274,9 +274,9 @@ absl::Status SimCoordinator::End(v1::MigrationPhase::Phase phase, bool keepers_t
   return absl::OkStatus();
 }
 
-absl::Status SimCoordinator::EndWithError(const absl::Status& error, bool keepers_too) {
+absl::Status SimCoordinator::EndWithError(const absl::Status& error) {
   state_.SetPhase(v1::MigrationPhase::PHASE_STOPPED, "stopped by an error");
-  state_.Finish(keepers_too);
+  state_.Finish(/*keepers_too=*/false);
   process_.Sleep(absl::Seconds(1));
   journal_.GiveUpLead().IgnoreError();
   return error;

@@ -49,7 +49,7 @@ class SimCoordinator {
   absl::Status RecoverFrom(const absl::Status& error);
   absl::Status EndStopped();
   absl::Status End(v1::MigrationPhase::Phase phase, bool keepers_too);
-  absl::Status EndWithError(const absl::Status& error, bool keepers_too);
+  absl::Status EndWithError(const absl::Status& error);
   void DropHolder();
 
   const Context context_;
