@@ -293,7 +293,7 @@ void SimCoordinator::DropHolder() {
 }
 
 void SimCoordinator::LoseSource() {
-  if (holder_.has_value() && context_.source->live_count() > 1) context_.source->Drop(*holder_);
+  if (holder_.has_value()) context_.source->Drop(*holder_);
 }
 
 }  // namespace hypershift::simulation

@@ -29,7 +29,7 @@ class SimCoordinator {
   void Kill();
   // Whether it has come to its end.
   bool ended() const { return ended_; }
-  // Its session on the source is lost; nothing if it has none, or if nobody else holds the snapshot.
+  // Its session on the source is lost, if it has one.
   void LoseSource();
 
  private:

@@ -357,7 +357,7 @@ void SimWorker::Kill() {
 }
 
 void SimWorker::LoseSnapshot() {
-  if (!snapshot_.has_value() || context_.source->live_count() < 2) return;
+  if (!snapshot_.has_value()) return;
   context_.source->Drop(*snapshot_);
   snapshot_.reset();
 }

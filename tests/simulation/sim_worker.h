@@ -32,7 +32,7 @@ class SimWorker {
   // Whether it has come to its end, as it was told to.
   bool ended() const { return ended_; }
   void Kill();
-  // Its keeper's session is lost; nothing if it has none, or if nobody else holds the snapshot.
+  // Its keeper's session is lost, if it has one.
   void LoseSnapshot();
 
  private:

@@ -28,7 +28,6 @@ class SimulatedSource {
   }
   void Drop(const v1::Snapshot& snapshot) { live_.erase(snapshot.id()); }
   bool IsLive(const v1::Snapshot& snapshot) const { return live_.count(snapshot.id()) > 0; }
-  size_t live_count() const { return live_.size(); }
 
   // What the journal knows of it: all but an id.
   static v1::Snapshot Expected() {

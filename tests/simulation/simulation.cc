@@ -166,9 +166,8 @@ class Simulation {
         Stop(workers_[*index]->process(), world_.random().Chance(faults_.stopped_for_ever));
       }
     });
-    Strike(faults_.keeper_lost, [this, &random] {
-      SimWorker* const worker = workers_[random.Index(workers_.size())];
-      if (worker != nullptr) worker->LoseSnapshot();
+    Strike(faults_.keeper_lost, [this] {
+      if (const std::optional<size_t> index = PickWorker()) workers_[*index]->LoseSnapshot();
     });
     Strike(faults_.coordinator_killed, [this, &random] {
       if (SimCoordinator* const coordinator = PickCoordinator()) {
