@@ -13,8 +13,8 @@
 namespace hypershift {
 
 // The code by class of SQLSTATE: 08*, 57P0*, 25006, 25P03, 25P04, 53300 and no SQLSTATE at all (the connection broke)
-// are kUnavailable; 40001, 40P01, 55P03 kAborted; 57014 kCancelled; 28* kUnauthenticated; 42501 kPermissionDenied; 23505
-// kAlreadyExists; other 53* kResourceExhausted; 22* and other 23* kInvalidArgument; 42P01, 42703, 3D000, 3F000
+// are kUnavailable; 40001, 40P01, 55P03 kAborted; 57014 kCancelled; 28* kUnauthenticated; 42501 kPermissionDenied;
+// 23505 kAlreadyExists; other 53* kResourceExhausted; 22* and other 23* kInvalidArgument; 42P01, 42703, 3D000, 3F000
 // kNotFound; everything else kInternal.
 //
 // `message` is libpq's or the primary message alone. The status says it in one line, without "ERROR:" and without the

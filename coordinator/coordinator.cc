@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/coordinator_address.h"
 #include "common/log.h"
+#include "common/pg_status.h"
 #include "common/status_macros.h"
 #include "coordinator/journal.h"
 #include "coordinator/migration_setup.h"
@@ -70,8 +71,7 @@ class CoordinatorImpl final : public Coordinator {
       if (options_.standby && absl::IsUnavailable(ready) && !state_.stop_requested()) continue;
       state_.SetError(std::string(ready.message()));
       state_.SetPhase(v1::MigrationPhase::PHASE_STOPPED, "stopped before any range was leased");
-      // Keepers are what an earlier run's migration lives on.
-      state_.Finish(/*keepers_too=*/setup->began());
+      LeaveWorkers(ready, setup->needs_keepers());
       journal_.GiveUpLead().IgnoreError();
       return ready;
     }
@@ -92,6 +92,16 @@ class CoordinatorImpl final : public Coordinator {
   MigrationState* state() override { return &state_; }
 
  private:
+  // Whoever leads, or the same command again in a moment, will need the workers and what their keepers hold: this
+  // coordinator then answers like one that stands by. Otherwise they are sent home.
+  void LeaveWorkers(const absl::Status& error, bool needs_keepers) {
+    if (IsDeposed(error) || IsRetryable(error)) {
+      state_.SetStandby(true);
+    } else {
+      state_.Finish(!needs_keepers);
+    }
+  }
+
   RunResult EndStandby(StandbyResult waited) {
     const bool ended = waited == StandbyResult::kEnded;
     LogInfo(ended ? "the migration has ended; nothing to take over" : "stopped standing by");

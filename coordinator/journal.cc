@@ -13,6 +13,7 @@
 #include "common/failpoint.h"
 #include "common/log.h"
 #include "common/names.h"
+#include "common/pg_status.h"
 #include "common/status_macros.h"
 #include "coordinator/journal_schema.h"
 
@@ -380,6 +381,8 @@ absl::Status Journal::Write(absl::string_view what, const Body& body) {
   HS_RETURN_IF_ERROR(HitFailpoint(Failpoint::kCoordinatorCommitSent, FailpointSide::kAfter, what));
   return AtFailpoint(Failpoint::kCoordinatorCommitAnswered, what);
 }
+
+bool IsDeposed(const absl::Status& status) { return absl::IsAborted(status) && SqlState(status).empty(); }
 
 absl::Status Journal::AsLeader(absl::string_view what, const Body& body) {
   return Write(what, [&](pqxx::work& work) -> absl::Status {

@@ -52,6 +52,10 @@ struct LeaderInfo {
   absl::Duration expires_in;  // By the target's clock; negative: nobody leads.
 };
 
+// Whether a write failed because another coordinator leads now. A server's own kAborted (a deadlock, a lock that was
+// not to be had) says nothing about the lead.
+bool IsDeposed(const absl::Status& status);
+
 class Journal final : public TurnJournal {
  public:
   explicit Journal(ConnectionString target);

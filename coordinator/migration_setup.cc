@@ -59,6 +59,7 @@ absl::Status MigrationSetup::Run() {
   state_->SetPhase(v1::MigrationPhase::PHASE_CHECK, "checks source and target");
   absl::Status target = OpenTarget();
   if (options_.verify_only) {
+    needs_keepers_ = false;
     HS_RETURN_IF_ERROR(target);
     return PrepareVerification();
   }
@@ -71,8 +72,12 @@ absl::Status MigrationSetup::Run() {
   }
   if (target.ok()) {
     HS_ASSIGN_OR_RETURN(std::optional<MigrationRecord> unfinished, journal_->FindUnfinished());
-    if (unfinished.has_value()) return Resume(*std::move(unfinished));
+    if (unfinished.has_value()) {
+      needs_keepers_ = unfinished->phase == JournalPhase::kRun && !unfinished->snapshot_released;
+      return Resume(*std::move(unfinished));
+    }
   }
+  needs_keepers_ = false;
   return Begin();
 }
 
@@ -88,7 +93,6 @@ absl::Status MigrationSetup::CreateTargetDatabase() {
 }
 
 absl::Status MigrationSetup::Begin() {
-  began_ = true;
   HS_RETURN_IF_ERROR(RefuseTransactionPooler(options_.source, ServerRole::kSource));
   HS_ASSIGN_OR_RETURN(holder_, SnapshotHolder::Take(options_.source));
   HS_RETURN_IF_ERROR(Inspect());
@@ -245,6 +249,7 @@ absl::Status MigrationSetup::RecoverSnapshot() {
 }
 
 absl::Status MigrationSetup::GoOnWithoutSnapshot() {
+  needs_keepers_ = false;
   HS_ASSIGN_OR_RETURN(const std::vector<TaskRow> tasks, journal_->LoadTasks(record_.id));
   const bool rows_arrived = std::any_of(tasks.begin(), tasks.end(), [](const TaskRow& row) {
     return row.task.kind == TaskKind::KIND_COPY && row.task.state == TaskState::STATE_DONE;

@@ -32,8 +32,9 @@ class MigrationSetup {
   absl::Status Run();
 
   const MigrationRecord& record() const { return record_; }
-  // Whether this run began the migration: then there is no snapshot that an earlier one depends on.
-  bool began() const { return began_; }
+  // Whether keepers may hold what no new snapshot can replace: as soon as rows may have arrived under it, and until it
+  // is released or lost. Also after Run has failed.
+  bool needs_keepers() const { return needs_keepers_; }
   // The coordinator's hold on the snapshot; null when it has been released.
   std::unique_ptr<SnapshotHolder> TakeSnapshotHolder() { return std::move(holder_); }
 
@@ -69,7 +70,7 @@ class MigrationSetup {
   Journal* journal_;
 
   MigrationRecord record_;
-  bool began_ = false;
+  bool needs_keepers_ = true;  // For all that is known before the journal is read.
   std::unique_ptr<SnapshotHolder> holder_;
   Catalog catalog_;
   TargetFacts target_facts_;

@@ -7,7 +7,6 @@
 #include "absl/time/clock.h"
 #include "common/clock.h"
 #include "common/log.h"
-#include "common/pg_status.h"
 #include "common/status_macros.h"
 #include "coordinator/migration_setup.h"
 
@@ -27,9 +26,6 @@ DispatchSettings SettingsOf(const CoordinatorOptions& options) {
   settings.verify_only = options.verify_only;
   return settings;
 }
-
-// A server's own kAborted (a deadlock, a lock that was not to be had) says nothing about the lead.
-bool IsDeposed(const absl::Status& status) { return absl::IsAborted(status) && SqlState(status).empty(); }
 
 }  // namespace
 

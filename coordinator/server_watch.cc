@@ -115,7 +115,8 @@ absl::StatusOr<PgSession*> ServerWatch::SessionOf(Server* server) {
     options.application_name = "hypershift watch";
     options.lock_timeout = absl::Seconds(1);
     options.connect_timeout = kPatience;
-    HS_ASSIGN_OR_RETURN(server->session, PgSession::Open(server->where.With("tcp_user_timeout", kUserTimeout), options));
+    HS_ASSIGN_OR_RETURN(server->session,
+                        PgSession::Open(server->where.With("tcp_user_timeout", kUserTimeout), options));
   }
   return server->session.get();
 }

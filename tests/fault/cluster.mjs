@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process';
 import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { startServer, withDatabase } from '../integration/support/servers.mjs';
+import { psql, startServer, withDatabase } from '../integration/support/servers.mjs';
 
 // Runs a program without blocking: the proxies must go on meanwhile. Resolves with what it printed, or rejects.
 export function execute(command, args, { input = '', env = process.env } = {}) {
@@ -24,7 +24,7 @@ export function execute(command, args, { input = '', env = process.env } = {}) {
 
 // Rows of a query as lines, without blocking.
 export async function ask(uri, sql) {
-  const out = await execute('psql', ['-X', '-q', '-A', '-t', '-v', 'ON_ERROR_STOP=1', '-d', uri, '-c', sql],
+  const out = await execute(psql, ['-X', '-q', '-A', '-t', '-v', 'ON_ERROR_STOP=1', '-d', uri, '-c', sql],
     { env: { ...process.env, PGCONNECT_TIMEOUT: '5' } });
   return out.split('\n').filter((line) => line !== '');
 }

@@ -1,6 +1,7 @@
 // What the storms migrate: small, yet of many ranges, so that something is always half done. Every kind of table that splits
 // differently is there; a table without a key takes a doubled range without an error, so that only the oracle sees it.
 import { spawnSync } from 'node:child_process';
+import { psql } from '../integration/support/servers.mjs';
 
 const smallTables = `
 CREATE TYPE mood AS ENUM ('calm', 'windy', 'stormy');
@@ -36,6 +37,7 @@ CREATE INDEX ON metrics (at);
 CREATE TABLE nothing (id int PRIMARY KEY);
 CREATE TABLE repeated (t text, n int);
 INSERT INTO repeated SELECT 'the same', CASE WHEN i % 2 = 0 THEN i % 3 END FROM generate_series(1, 5000) i;
+CREATE TABLE written (n int PRIMARY KEY);
 CREATE VIEW stormy AS SELECT name FROM customers WHERE mood = 'stormy';
 CREATE MATERIALIZED VIEW sums AS SELECT customer, sum(amount) AS amount FROM orders GROUP BY customer;
 `;
@@ -56,24 +58,43 @@ CREATE INDEX ON documents (title);
 // Fills a database. From standard input, since \\gexec is psql's.
 export function makeStormDatabase(uri, { large }) {
   const sql = `${smallTables}${large ? largeTables(22000, 5500) : largeTables(500, 100)}ANALYZE;`;
-  const result = spawnSync('psql', ['-X', '-q', '-v', 'ON_ERROR_STOP=1', '-d', uri], { input: sql, encoding: 'utf8' });
+  const result = spawnSync(psql, ['-X', '-q', '-v', 'ON_ERROR_STOP=1', '-d', uri], { input: sql, encoding: 'utf8' });
   if (result.status !== 0) throw new Error(result.stderr);
 }
 
-// One statement that inserts, changes and deletes in tables of every kind; repeated while the migration runs.
-export const writeSql = `
+// Change number n: inserts, changes and deletes in tables of every kind, by nothing but n. So a copy of the database that has
+// gone through the same changes holds the same rows. No row that a foreign key refers to goes away.
+const changeSql = `
+    INSERT INTO written VALUES (n);
+    r := abs(hashint4(n)::bigint) % 100000;
+    INSERT INTO events SELECT -n, '2030-01-01'::timestamptz + n * interval '1 second', 'change ' || n FROM generate_series(1, 20);
+    DELETE FROM events WHERE events.n BETWEEN r % 22000 AND r % 22000 + 30;
+    UPDATE documents SET title = 'changed by ' || n WHERE id = md5((1 + r % 5500)::text)::uuid;
+    UPDATE customers SET mood = 'calm', share = n % 101, data = NULL WHERE id BETWEEN r % 8000 AND r % 8000 + 20;
+    DELETE FROM items WHERE "order" = 1000 + 7 * (r % 15000);
+    UPDATE metrics SET value = n WHERE device = n % 5 AND at < '2024-01-02';
+    UPDATE parts SET value = value + 1 WHERE at BETWEEN '2024-01-03' AND '2024-01-03 02:00';
+    INSERT INTO repeated VALUES ('later', r);`;
+
+export const nextChangeSql = `
 DO $$
 DECLARE
-  n int := (random() * 100000)::int;
+  n int := (SELECT coalesce(max(w.n), 0) + 1 FROM written w);
+  r int;
 BEGIN
-  INSERT INTO events SELECT -n, now(), 'written later' FROM generate_series(1, 20);
-  DELETE FROM events WHERE events.n BETWEEN n % 22000 AND n % 22000 + 30;
-  UPDATE documents SET title = 'changed' WHERE id = md5((1 + n % 5500)::text)::uuid;
-  UPDATE customers SET mood = 'calm', data = NULL WHERE id BETWEEN n % 8000 AND n % 8000 + 20;
-  DELETE FROM items WHERE "order" = 1000 + 7 * (n % 15000);
-  UPDATE metrics SET value = n WHERE device = n % 5 AND at < '2024-01-02';
-  UPDATE parts SET value = value + 1 WHERE at BETWEEN '2024-01-03' AND '2024-01-03 02:00';
-  INSERT INTO repeated VALUES ('later', n);
+${changeSql}
+END
+$$`;
+
+// The first `count` changes again, on a copy of the database as it was before any.
+export const changesSql = (count) => `
+DO $$
+DECLARE
+  r int;
+BEGIN
+  FOR n IN 1..${count} LOOP
+${changeSql}
+  END LOOP;
 END
 $$`;
 

@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process';
 import { closeSync, openSync, readFileSync, statSync } from 'node:fs';
 
 export class Member {
-  // args: a function, since they may change from one start to the next. onExit(code, signal, what it said since it started).
+  // args(flags): the command line of a start. onExit(code, signal, what it said since it started).
   constructor({ name, program, args, log, links, onExit }) {
     Object.assign(this, { name, program, args, log, links, onExit, child: null, stopped: false, starts: 0 });
   }
@@ -12,11 +12,11 @@ export class Member {
     return this.child !== null;
   }
 
-  start() {
+  start(flags = []) {
     const fd = openSync(this.log, 'a');
     const begin = statSync(this.log).size;
     const environment = Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^(HYPERSHIFT_|PG)/.test(name)));
-    const child = spawn(this.program, this.args(), { stdio: ['ignore', fd, fd], env: environment });
+    const child = spawn(this.program, this.args(flags), { stdio: ['ignore', fd, fd], env: environment });
     closeSync(fd);
     this.child = child;
     this.startedAt = Date.now();

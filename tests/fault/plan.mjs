@@ -5,7 +5,7 @@ import { Random } from './random.mjs';
 // How often a kind of fault is chosen, compared with the others.
 const common = {
   'kill worker': 3, 'kill all workers': 1, 'kill coordinator': 3, 'stop worker': 2, 'stop coordinator': 1, 'depose coordinator': 1.5,
-  'restart target': 2, cut: 6, silence: 3, slow: 1, refuse: 1.5,
+  'restart target': 2, 'terminate session': 2, cut: 6, silence: 3, slow: 1, refuse: 1.5,
 };
 // These lose the snapshot, or may.
 const losing = { 'restart source': 2.5, 'kill everything': 2, 'cut source sessions': 1 };
@@ -37,6 +37,8 @@ function chooseFault(kind, random, workers, leases) {
       return { mode: random.pick(['immediate', 'fast']) };
     case 'cut source sessions':
       return { how: random.pick(['rst', 'fin']) };
+    case 'terminate session':
+      return { server: random.pick(['source', 'target']), number: random.int(0, 999), count: random.int(1, 3) };
     case 'cut':
       return {
         ...onLink, how: random.pick(['rst', 'fin']), direction: random.pick(['up', 'down']), next: random.chance(0.3),
@@ -53,8 +55,9 @@ function chooseFault(kind, random, workers, leases) {
   }
 }
 
-// restarts: whether the target can be restarted. A third of the seeds may lose the snapshot and go on by --source-unchanged; in
-// the others a keeper lives, and in most of these the source is written to all the time.
+// restarts: whether the target can be restarted. In a third of the seeds the snapshot may be lost; in the others a worker
+// without slots, whom no fault hits, keeps it. writes: the source is written to from beginning to end. standby: the second
+// coordinator waits for the first one's death all the time; otherwise it is only started to depose a stopped one.
 export function makePlan(seed, { leases = 2000, restarts = true } = {}) {
   const random = new Random(seed);
   const mayLose = random.chance(0.35);
@@ -62,7 +65,8 @@ export function makePlan(seed, { leases = 2000, restarts = true } = {}) {
   const plan = {
     seed,
     mayLose,
-    writes: !mayLose && random.chance(0.7),
+    writes: random.chance(0.6),
+    standby: random.chance(0.4),
     keeper: !mayLose || random.chance(0.3),
     slots: Array.from({ length: workers }, () => random.int(1, 3)),
     verify: random.chance(0.3),

@@ -1,38 +1,36 @@
 // storm.mjs --seeds 1,2,3 [--target postgres|embedded|URI] [--logs FOLDER] [--deadline SECONDS] [--keep-logs]
 // Runs seeds one after the other against servers of its own and prints one JSON object a line for each. scripts/storm starts it.
 import { rmSync, writeFileSync } from 'node:fs';
-import { spawnSync } from 'node:child_process';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { fingerprints } from '../integration/support/oracle.mjs';
-import { emptyTarget, query, root, startServer, temporaryFolder } from '../integration/support/servers.mjs';
+import { emptyTarget, query, startServer, temporaryFolder } from '../integration/support/servers.mjs';
 import { Cluster } from './cluster.mjs';
 import { hypertableConfig, makeStormDatabase } from './database.mjs';
 import { findProblems } from './oracle.mjs';
 import { makePlan } from './plan.mjs';
+import { statesOf, stateProblems } from './states.mjs';
 import { World } from './world.mjs';
 
 const { values: options } = parseArgs({
   options: {
     seeds: { type: 'string' }, target: { type: 'string', default: 'postgres' }, logs: { type: 'string' },
-    deadline: { type: 'string', default: '180' }, 'keep-logs': { type: 'boolean', default: false },
+    deadline: { type: 'string', default: '300' }, 'keep-logs': { type: 'boolean', default: false },
   },
 });
 
-const times = { lease: 2, leaderLease: 2, keeperWait: hasKeeperWait() ? 4 : 0 };
+const times = { lease: 2, leaderLease: 2, keeperWait: 8 };
 
-function hasKeeperWait() {
-  return spawnSync(join(process.env.HYPERSHIFT_BUILD ?? join(root, 'build'), 'hypershift-coordinator'), ['--help'], { encoding: 'utf8' })
-    .stdout.includes('--keeper-wait');
-}
-
+// Below those that the kernel takes for outgoing connections, since a killed coordinator must have its port again.
 async function freePort() {
-  const server = createServer();
-  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  return port;
+  for (;;) {
+    const server = createServer();
+    const port = 20_000 + Math.floor(Math.random() * 12_000);
+    const free = await new Promise((resolve) => server.once('error', () => resolve(false)).listen(port, '127.0.0.1', () => resolve(true)));
+    await new Promise((resolve) => server.close(resolve));
+    if (free) return port;
+  }
 }
 
 // Two servers, and the database that every seed's source is a copy of.
@@ -56,7 +54,7 @@ async function targetDatabase({ target }, seed) {
 }
 
 function figures(target) {
-  const [line] = query(target, `SELECT json_build_object('ranges', count(*), 'rows', sum(rows), 'attempts', sum(attempt)) FROM _hypershift.task WHERE kind = 'copy'`);
+  const [line] = query(target, `SELECT json_build_object('ranges', count(*), 'rows', sum(rows), 'attempts', sum(attempt), 'leaders', (SELECT epoch FROM _hypershift.leader)) FROM _hypershift.task WHERE kind = 'copy'`);
   return JSON.parse(line);
 }
 
@@ -75,14 +73,14 @@ async function runSeed(servers, seed, folder) {
   const seconds = (Date.now() - world.began) / 1000;
   let counts = {};
   if (done) {
-    world.problems.push(...findProblems(servers.template, target.uri, servers.expected, { schema: !hypertables }));
-    const [snapshot] = query(target.uri, 'SELECT snapshot FROM _hypershift.migration');
-    if (world.snapshot !== undefined && snapshot !== world.snapshot) world.problem(`the snapshot became ${snapshot}`);
-    counts = figures(target.uri);
+    const states = await statesOf(world, servers, `storm_${seed}`);
+    world.problems.push(...stateProblems(world, states, target.uri, { schema: !hypertables }));
+    counts = { ...figures(target.uri), snapshots: states.length, changes: states.at(-1).changes };
+    for (const state of states) if (state.uri !== servers.template) await servers.source.dropDatabase(state.name);
   }
-  const { mayLose, writes, keeper } = plan;
+  const { mayLose, writes, keeper, standby } = plan;
   const result = { seed, target: options.target.includes('://') ? 'given' : options.target, done, problems: world.problems, seconds: Math.round(seconds * 10) / 10,
-    ...counts, mayLose, writes, keeper, workers: plan.slots.length, faults: world.counts, endings: world.endings };
+    ...counts, mayLose, writes, keeper, standby, workers: plan.slots.length, faults: world.counts, endings: world.endings };
   // A failure's databases stay with its servers, but these end with the storm: the logs are what is left.
   await servers.source.dropDatabase(`storm_${seed}`);
   if (target.cluster) await target.cluster.dropDatabase(`storm_${seed}`);

@@ -12,7 +12,7 @@ const { values: options, positionals } = parseArgs({
   options: {
     seed: { type: 'string', default: '1' }, jobs: { type: 'string', default: '1' }, target: { type: 'string', default: 'postgres' },
     results: { type: 'string', default: join(root, '.cache/storm/results.jsonl') }, logs: { type: 'string', default: join(root, '.cache/storm') },
-    deadline: { type: 'string', default: '180' }, 'keep-logs': { type: 'boolean', default: false },
+    deadline: { type: 'string', default: '300' }, 'keep-logs': { type: 'boolean', default: false },
   },
 });
 const count = Number(positionals[0] ?? 10);
@@ -31,7 +31,8 @@ const names = (counts) => Object.entries(counts).map(([name, n]) => (n > 1 ? `${
 function report(result) {
   results.push(result);
   appendFileSync(options.results, `${JSON.stringify(result)}\n`);
-  const kind = result.mayLose ? 'may lose the snapshot' : result.writes ? 'source written to' : 'snapshot kept';
+  const kind = [result.mayLose ? 'snapshot may be lost' : 'snapshot kept', ...(result.writes ? ['source written to'] : []),
+    ...(result.standby ? ['stand-by'] : [])].join(', ');
   const outcome = result.problems.length === 0 ? 'equal ' : 'FAILED';
   process.stdout.write(`seed ${String(result.seed).padStart(4)}  ${outcome} ${String(result.seconds).padStart(6)} s  ${result.ranges ?? '?'} ranges in ` +
     `${result.attempts ?? '?'} attempts  ${result.workers} workers, ${kind}: ${names(result.faults)}` +

@@ -1,14 +1,14 @@
-// One migration under a storm: the processes, the proxies between them and the servers, the faults, and an operator who does
-// what the documentation says and nothing else: starts a killed process again, repeats the command of a coordinator that ended,
-// and adds --source-unchanged when he is told that the snapshot is lost.
-import { spawn } from 'node:child_process';
+// One migration under a storm: the processes, the proxies between them and the servers, and an operator who does what the
+// documentation says and nothing else: starts a killed process again, repeats the command of a coordinator that ended, and when
+// he is told that the snapshot is lost, adds --source-unchanged where nobody writes to the source, else --restart-tables.
 import { appendFileSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { root } from '../integration/support/servers.mjs';
 import { ask } from './cluster.mjs';
-import { vacuumSql, writeSql } from './database.mjs';
+import { applyFault } from './faults.mjs';
 import { Member } from './member.mjs';
 import { FaultProxy } from './proxy.mjs';
+import { Writer } from './writer.mjs';
 
 const sleep = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 const build = process.env.HYPERSHIFT_BUILD ?? join(root, 'build');
@@ -26,6 +26,10 @@ export class World {
   constructor(plan, { source, target, config, folder, times }) {
     Object.assign(this, { plan, source, target, config, folder, times });
     Object.assign(this, { members: [], proxies: [], problems: [], counts: {}, endings: {}, flags: [], pending: new Set(), timers: new Set() });
+    // Each loss of the snapshot: {snapshot, done: the tables whose ranges had all been copied under it}.
+    this.losses = [];
+    // Whether the keeper holds the snapshot: from then on it can't be lost where no fault hits the keeper.
+    this.kept = false;
     this.began = Date.now();
     this.over = false;
     this.finished = new Promise((resolve) => (this.resolveFinished = resolve));
@@ -57,7 +61,7 @@ export class World {
 
   async member(name, program, args, links) {
     const member = new Member({
-      name, program: join(build, program), args: () => args(links), log: join(this.folder, `${name}.log`), links,
+      name, program: join(build, program), args: (flags) => args(links, flags), log: join(this.folder, `${name}.log`), links,
       onExit: (...ended) => this.ended(...ended),
     });
     writeFileSync(member.log, '');
@@ -67,13 +71,14 @@ export class World {
 
   async prepare(ports) {
     this.coordinators = [];
+    this.ports = ports;
     for (const [i, port] of ports.entries()) {
       const links = { source: await this.proxy(this.source.uri), target: await this.proxy(this.target.uri) };
-      this.coordinators.push(await this.member(`coordinator-${'ab'[i]}`, 'hypershift-coordinator', ({ source, target }) => [
+      this.coordinators.push(await this.member(`coordinator-${'ab'[i]}`, 'hypershift-coordinator', ({ source, target }, flags) => [
         '-s', this.through(this.source.uri, source), '-t', this.through(this.target.uri, target), '-c', this.config,
         '--listen', `127.0.0.1:${port}`, '--lease-duration', `${this.times.lease}s`, '--leader-lease', `${this.times.leaderLease}s`,
-        '--keeper-grace', '120s', '--retry-limit', '1000', ...(this.plan.verify ? ['--verify'] : []),
-        ...(this.times.keeperWait ? ['--keeper-wait', `${this.times.keeperWait}s`] : []), ...this.flags,
+        '--keeper-grace', '120s', '--keeper-wait', `${this.times.keeperWait}s`, '--retry-limit', '1000', ...(this.plan.verify ? ['--verify'] : []),
+        ...(flags ?? []),
       ], links));
     }
     this.workers = [];
@@ -93,17 +98,23 @@ export class World {
     ], links);
   }
 
-  // Whom a fault hits: the one that was chosen, or the next that is there.
-  get leader() {
-    return this.coordinators.find((member) => member.alive && !member.stopped) ?? this.coordinators.find((member) => member.alive);
+  // Whom a fault hits: the coordinator that leads, as far as the journal tells, and the worker that was chosen or the next that
+  // is there.
+  async leader() {
+    let port = 0;
+    try {
+      port = Number((await ask(this.target.uri, 'SELECT address FROM _hypershift.leader'))[0]?.match(/\d+$/)?.[0]);
+    } catch {
+      // There is no journal yet, or no target just now.
+    }
+    const leads = this.coordinators[this.ports.indexOf(port)];
+    const there = this.coordinators.filter((member) => member.alive && !member.stopped);
+    return there.includes(leads) ? leads : there[0];
   }
 
-  worker_(number) {
-    for (let i = 0; i < this.workers.length; ++i) {
-      const member = this.workers[(number + i) % this.workers.length];
-      if (member.alive && !member.stopped) return member;
-    }
-    return null;
+  workerFrom(number) {
+    const ordered = this.workers.map((_, i) => this.workers[(number + i) % this.workers.length]);
+    return ordered.find((member) => member.alive && !member.stopped) ?? null;
   }
 
   after(milliseconds, action) {
@@ -121,33 +132,40 @@ export class World {
     this.pending.add(tracked);
   }
 
+  // pause: after how many milliseconds it is started again; null: not at all.
   kill(member, pause) {
     if (!member?.alive) return false;
     member.expected = true;
+    member.due = pause !== null;
+    member.pause = pause;
     member.signal('SIGKILL');
-    this.note(`kill -9 ${member.name}, back in ${pause} ms`);
-    this.startLater(member, pause);
+    this.note(`kill -9 ${member.name}, ${pause === null ? 'for good' : `back in ${pause} ms`}`);
     return true;
   }
 
   startLater(member, pause) {
     member.due = true;
     this.after(pause, async () => {
+      if (this.over || member.alive || !member.due) return;
       member.due = false;
-      if (this.over || member.alive) return;
       if (this.coordinators.includes(member)) await this.startCoordinator(member);
       else member.start();
     });
   }
 
-  // One that was killed when it had just ended the migration must not begin another.
+  // One that was killed when it had just ended the migration must not begin another. What the operator adds after a loss is
+  // for one start.
   async startCoordinator(member) {
     while (!this.over && !member.alive) {
       const phase = await this.phase();
       if (phase === 'done') return this.finish();
       if (phase !== undefined) {
-        this.note(`start ${member.name} ${this.flags.join(' ')}`);
-        member.start();
+        const others = this.coordinators.some((other) => other !== member && (other.alive || other.due));
+        const standby = this.plan.standby && others && this.flags.length === 0 && (phase !== '' || member !== this.coordinators[0]);
+        const flags = standby ? ['--standby'] : this.flags;
+        if (!standby) this.flags = [];
+        this.note(`start ${member.name} ${flags.join(' ')}`);
+        member.start(flags);
         return;
       }
       await sleep(200);
@@ -170,7 +188,11 @@ export class World {
   ended(member, code, signal, said) {
     const expected = member.expected;
     member.expected = false;
-    if (this.over || (expected && signal === 'SIGKILL')) return;
+    if (this.over) return;
+    if (expected && signal === 'SIGKILL') {
+      if (member.pause !== null) this.startLater(member, member.pause);
+      return;
+    }
     this.note(`${member.name} ended with ${signal ?? code}`);
     if (this.coordinators.includes(member)) this.coordinatorEnded(member, code, signal, said);
     else this.workerEnded(member, code, signal, said);
@@ -189,13 +211,34 @@ export class World {
     this.endings[why] = (this.endings[why] ?? 0) + 1;
     this.note(`  ${why}: ${last}`);
     if (why === 'snapshot lost') {
-      if (!this.plan.mayLose) this.problem('the snapshot was lost although its keeper lived');
+      if (this.kept && !this.plan.mayLose) this.problem('the snapshot was lost although its keeper lived');
       if (code !== 2) this.problem(`a lost snapshot ended with ${code} instead of 2`);
       if (/source's statistics count/.test(last)) this.problem(`--source-unchanged was refused: ${last}`);
-      this.flags = ['--source-unchanged'];
+      this.track(this.goOnAfterLoss(member));
+      return;
     }
-    if (why === 'deposed' && !others) this.note('  deposed, and nobody else is there');
-    if (!others) this.startLater(member, 300);
+    if (this.plan.standby || !others) this.startLater(member, 300);
+  }
+
+  async goOnAfterLoss(member) {
+    member.due = true;
+    while (!this.over) {
+      try {
+        const [snapshot] = await ask(this.target.uri, 'SELECT snapshot FROM _hypershift.migration');
+        const done = await ask(this.target.uri, `SELECT format('%I.%I', t.schema_name, t.table_name) FROM _hypershift.source_table t
+          JOIN _hypershift.task k ON k.migration_id = t.migration_id AND k.table_id = t.id AND k.kind = 'copy'
+          GROUP BY 1 HAVING bool_and(k.state = 'done')`);
+        this.losses.push({ snapshot, done });
+        break;
+      } catch {
+        await sleep(200);
+      }
+    }
+    // Whoever else was started for this migration knows nothing of what the operator decides now.
+    for (const other of this.coordinators) if (other !== member) this.kill(other, this.plan.standby ? 3000 : null);
+    this.flags = [this.plan.writes ? '--restart-tables' : '--source-unchanged'];
+    if (!this.over) await this.startCoordinator(member);
+    member.due = false;
   }
 
   workerEnded(member, code, signal, said) {
@@ -221,130 +264,55 @@ export class World {
     this.resolveFinished(true);
   }
 
-  // ---- Faults
-
-  // Whether it hit anything.
-  apply(fault) {
-    switch (fault.kind) {
-      case 'kill worker':
-        return this.kill(this.worker_(fault.worker), fault.pause);
-      case 'kill all workers':
-        return this.workers.map((member) => this.kill(member, fault.pause)).some(Boolean);
-      case 'kill coordinator':
-        return this.kill(this.leader, fault.pause);
-      case 'kill everything':
-        return this.members.map((member) => this.kill(member, fault.pause)).some(Boolean);
-      case 'stop worker':
-        return this.stop(this.worker_(fault.worker), fault.milliseconds);
-      case 'stop coordinator':
-        return this.stop(this.leader, fault.milliseconds);
-      case 'depose coordinator':
-        return this.depose(fault.milliseconds);
-      case 'restart target':
-        return this.restart(this.target, fault.mode);
-      case 'restart source':
-        return this.restart(this.source, fault.mode);
-      case 'cut source sessions':
-        return this.members.map((member) => member.links.source.cut({ how: fault.how })).some((count) => count > 0);
-      default:
-        return this.breakLink(fault);
-    }
-  }
-
-  stop(member, milliseconds) {
-    if (!member?.signal('SIGSTOP')) return false;
-    this.note(`SIGSTOP ${member.name} for ${milliseconds} ms`);
-    this.after(milliseconds, () => {
-      if (member.stopped) this.note(`SIGCONT ${member.name}`);
-      member.signal('SIGCONT');
-    });
-    return true;
-  }
-
-  // The other coordinator is started while the leader is stopped: when that wakes up it must find that it leads no longer.
-  depose(milliseconds) {
-    const old = this.leader;
-    const next = this.coordinators.find((member) => member !== old);
-    if (next === undefined || !this.stop(old, milliseconds)) return false;
-    if (!next.alive && !next.due) this.startLater(next, 100);
-    return true;
-  }
-
-  restart(server, mode) {
-    if (server.restarting) return false;
-    this.note(`restart ${server.name}, ${mode}`);
-    server.restarting = true;
-    this.track(server.cluster.restart(mode).finally(() => {
-      server.restarting = false;
-      this.note(`${server.name} is back`);
-    }));
-    return true;
-  }
-
-  breakLink({ kind, link, who, ...how }) {
-    const member = who === -1 ? this.leader : this.workers[who];
-    if (member === undefined) return false;
-    this.note(`${kind} ${member.name} to ${link} ${JSON.stringify(how)}`);
-    for (const proxy of [member.links[link]].flat()) {
-      if (kind === 'cut') this.cut(proxy, how);
-      else proxy[{ silence: 'silence', slow: 'slow', refuse: 'refuse' }[kind]](kind === 'refuse' ? how.milliseconds : how);
-    }
-    return true;
-  }
-
-  cut(proxy, { next, after, how, direction }) {
-    // One connection of several, by its number: which tables they carry is chance.
-    const links = [...proxy.links];
-    const chosen = links[after % Math.max(links.length, 1)];
-    proxy.cut({ after, how, direction, next, which: (link) => link === chosen });
-  }
-
   // ---- The course of things
 
   async run(deadlineSeconds) {
+    if (this.plan.writes) this.writer = new Writer(this.source.uri, { onError: (said) => this.over || this.problem(`the writer: ${said}`) });
     this.track(this.startCoordinator(this.coordinators[0]));
+    if (this.plan.standby) this.startLater(this.coordinators[1], 1000);
     for (const member of [...this.workers, ...(this.keeper ? [this.keeper] : [])]) member.start();
-    if (this.plan.writes) await Promise.race([this.startWriting(), this.finished]);
+    if (this.keeper) this.track(this.waitForKeeper());
     for (const fault of this.plan.faults) {
-      this.after(fault.at, () => {
+      this.after(fault.at, async () => {
         if (this.over) return;
-        const hit = this.apply(fault);
-        const name = hit ? fault.kind : 'missed';
+        const name = (await applyFault(this, fault)) ? fault.kind : 'missed';
         this.counts[name] = (this.counts[name] ?? 0) + 1;
       });
     }
-    const left = Math.max(1000, this.began + deadlineSeconds * 1000 - Date.now());
-    const done = await Promise.race([this.finished, sleep(left).then(() => false)]);
+    let deadline;
+    const late = new Promise((resolve) => (deadline = setTimeout(() => resolve(false), deadlineSeconds * 1000)));
+    const done = await Promise.race([this.finished, late]);
+    clearTimeout(deadline);
     if (!done) this.problem(`not done after ${deadlineSeconds} s`);
     await this.end();
     return done;
   }
 
-  // When the keeper holds the snapshot. From then on it must be this one.
-  async startWriting() {
-    const database = new URL(this.source.uri).pathname.slice(1);
-    while (!this.over) {
-      const held = await ask(this.source.uri, `SELECT 1 FROM pg_stat_activity WHERE application_name = 'hypershift keeper'
-        AND client_port IS NOT NULL AND state = 'idle in transaction' AND datname = '${database}' LIMIT 1`);
-      if (held.length > 0 && this.keeper.links.source.links.size > 0) break;
-      await sleep(50);
+  // Until the keeper's session holds the snapshot that the journal has.
+  async waitForKeeper() {
+    while (!this.over && !this.kept) {
+      try {
+        const ports = [...this.keeper.links.source.links].map((link) => link.server.localPort);
+        const held = await ask(this.source.uri, `SELECT 1 FROM pg_stat_activity WHERE client_port = ANY('{${ports.join()}}') AND
+          state = 'idle in transaction' AND backend_xmin IS NOT NULL AND datname = current_database()`);
+        if (held.length > 0) {
+          const [snapshot] = await ask(this.target.uri, 'SELECT snapshot FROM _hypershift.migration');
+          this.keptSnapshot = snapshot;
+          this.kept = true;
+          this.note(`the keeper holds ${snapshot}`);
+        }
+      } catch {
+        // A server restarts just now.
+      }
+      await sleep(300);
     }
-    this.snapshot = (await ask(this.target.uri, 'SELECT snapshot FROM _hypershift.migration'))[0];
-    this.note(`writing to the source, whose snapshot is ${this.snapshot}`);
-    this.writers = [[writeSql, 0.15], [vacuumSql, 0.7]].map(([sql, seconds]) => {
-      const child = spawn('psql', ['-X', '-q', '-d', this.source.uri], { stdio: ['pipe', 'ignore', 'pipe'] });
-      child.stderr.on('data', (text) => this.over || this.problem(`the writer: ${text}`));
-      child.stdin.on('error', () => {});
-      child.stdin.end(`${sql} \\watch ${seconds}\n`);
-      return child;
-    });
   }
 
   // Wakes up whoever was stopped, so that it does what harm it can, before everything is ended.
   async end() {
     this.over = true;
     for (const timer of this.timers) clearTimeout(timer);
-    for (const writer of this.writers ?? []) writer.kill('SIGKILL');
+    await this.writer?.stop();
     for (const member of this.members) if (member.stopped) member.signal('SIGCONT');
     for (const proxy of this.proxies) for (const link of proxy.links) link.heal();
     await sleep(700);

@@ -5,12 +5,13 @@
 import assert from 'node:assert/strict';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { differences, fingerprints } from '../../integration/support/oracle.mjs';
+import { ask } from '../cluster.mjs';
+import { differences, fingerprintsOf, fingerprintsSql } from '../../integration/support/oracle.mjs';
 import {
-  keepersOf, makeDatabase, query, root, start, startServer, temporaryFolder, until, value, writeConfig,
+  makeDatabase, processes, query, root, start, startServer, temporaryFolder, until, withDatabase, writeConfig,
 } from '../../integration/support/servers.mjs';
 
-const built = process.env.HYPERSHIFT_FAULT_PROGRAMS ?? join(root, 'build/tests/fault');
+const built = process.env.HYPERSHIFT_FAULT_PROGRAMS ?? join(process.env.HYPERSHIFT_BUILD ?? join(root, 'build'), 'tests/fault');
 export const programs = {
   clone: join(built, 'hypershift-fault'),
   coordinator: join(built, 'hypershift-fault-coordinator'),
@@ -18,29 +19,30 @@ export const programs = {
 };
 
 export const exitAtFailpoint = 97;
-// Leases, leads and the search for a keeper are as short as they can be on a busy machine.
-const times = ['--lease-duration', '2s', '--leader-lease', '1s', '--keeper-grace', '30s', '--hide-progress'];
+// Leases and leads are as short as they can be on a busy machine; keepers stay and are looked for as long as it takes.
+export const times = ['--lease-duration', '2s', '--leader-lease', '1s'];
+const keeperTimes = ['--keeper-grace', '5m'];
 
-// Every kind of task that an ordinary database has. `events` is as large as a table that is copied in ranges, but has few
-// rows.
-const schema = `
+// Every kind of task that an ordinary database has. `events` is as large as a table that is copied in ranges, but most of
+// its blocks are empty.
+const schema = [`
 CREATE TABLE customers (id int PRIMARY KEY, name text NOT NULL);
 INSERT INTO customers SELECT i, 'customer ' || i FROM generate_series(1, 300) i;
 CREATE TABLE orders (id bigserial PRIMARY KEY, customer int NOT NULL REFERENCES customers, at timestamptz NOT NULL,
                      lines jsonb, CHECK (id > 0));
 INSERT INTO orders (customer, at, lines)
 SELECT 1 + i % 300, '2024-01-01'::timestamptz + i * interval '1 minute', jsonb_build_object('n', i, 'x', repeat('é', i % 40))
-  FROM generate_series(1, 12000) i;
+  FROM generate_series(1, 3000) i;
 CREATE INDEX orders_at ON orders (at);
 CREATE TABLE events (id bigint NOT NULL UNIQUE, payload text);
 INSERT INTO events SELECT i, CASE WHEN i % 97 > 0 THEN repeat(md5(i::text), 3) END FROM generate_series(1, 420000) i;
-DELETE FROM events WHERE id % 40 > 0;
+DELETE FROM events WHERE id % 140 > 0;
 CREATE SEQUENCE tickets START 5;
 SELECT nextval('tickets'), nextval('tickets');
 CREATE MATERIALIZED VIEW totals AS SELECT customer, count(*) FROM orders GROUP BY 1;
 CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
-CREATE TRIGGER orders_keep BEFORE UPDATE ON orders FOR EACH ROW EXECUTE FUNCTION keep();
-ANALYZE`;
+CREATE TRIGGER orders_keep BEFORE UPDATE ON orders FOR EACH ROW EXECUTE FUNCTION keep()`,
+'VACUUM ANALYZE'];
 const relations = ['customers', 'orders', 'events', 'totals'];
 
 // What the two databases must have in common besides rows.
@@ -59,19 +61,33 @@ SELECT concat_ws(' ', t.kind, s.table_name, t.description, t.range_key, t.state,
   FROM _hypershift.task t LEFT JOIN _hypershift.source_table s ON (s.migration_id, s.id) = (t.migration_id, t.table_id)
  ORDER BY 1`;
 
+const phaseSql = "SELECT string_agg(phase, ',') FROM _hypershift.migration";
+
+// Answers to several queries, over one connection.
+async function askAll(uri, ...queries) {
+  const answers = [[]];
+  for (const line of await ask(uri, queries.join(";\nSELECT '-----';\n"))) {
+    if (line === '-----') answers.push([]);
+    else answers.at(-1).push(line);
+  }
+  return answers;
+}
+
 export class World {
   static async start() {
     const world = new World();
     world.place = temporaryFolder();
     const { folder } = world.place;
     // A server each: a target that shared the source's would see its sessions.
+    const settings = ['--set', 'max_connections=300', '--set', 'full_page_writes=off', '--set', 'autovacuum=off'];
     [world.source, world.target] = await Promise.all([
-      startServer('source-server', join(folder, 's')), startServer('source-server', join(folder, 't')),
+      startServer('source-server', join(folder, 's'), ...settings), startServer('source-server', join(folder, 't'), ...settings),
     ]);
     world.from = makeDatabase(world.source.uri);
-    query(world.from, schema);
+    for (const part of schema) query(world.from, part);
     world.config = writeConfig(folder, 'fault.yml', 'parallel_min_table_size: 1\nverify: true\nparallel: 3\nforeign_keys_priority: deferred\n');
-    world.wanted = { catalog: query(world.from, catalogSql), rows: fingerprints(world.from, relations) };
+    const [catalog, rows] = await askAll(world.from, catalogSql, fingerprintsSql(relations));
+    world.wanted = { catalog, rows: fingerprintsOf(relations, rows) };
     return world;
   }
 
@@ -83,56 +99,67 @@ export class World {
 
   // Runs the migration once without any failure: the others must come to the same plan and the same rows of each range.
   async makeReference() {
-    const migration = new Migration(this, 'reference');
+    const migration = await Migration.create(this, 'reference');
     const result = await migration.run([]);
     assert.equal(result.code, 0, result.stderr + result.stdout);
-    this.wanted.journal = migration.query(journalSql);
+    this.wanted.journal = await ask(migration.to, journalSql);
     const copies = this.wanted.journal.filter((line) => line.startsWith('copy events'));
     assert.ok(copies.length >= 3, `a table should be copied in ranges: ${copies.join('\n')}`);
-    migration.assertWhole();
+    await migration.assertWhole();
+    await migration.assertQuiet();
+    this.reference = migration;
   }
 }
 
-export class Migration {
-  constructor(world, name) {
-    this.world = world;
-    this.name = name;
-    this.to = makeDatabase(world.target.uri);
-    this.log = join(world.place.folder, `${name}.log`);
-    // The same address in every run, so that keepers and workers find the next coordinator at once.
-    this.address = `unix:${join(world.place.folder, `${name}.sock`)}`;
-    this.pids = [];
-    this.story = '';
-  }
+let migrations = 0;
 
-  query(sql) {
-    return query(this.to, sql);
+export class Migration {
+  // `like`: another one, whose target the new one begins with.
+  static async create(world, name, like = null) {
+    const migration = new Migration();
+    Object.assign(migration, { world, name, programs: [], story: '' });
+    migration.id = `f${++migrations}`;
+    await ask(world.target.uri, `CREATE DATABASE ${migration.id} ${like === null ? '' : `TEMPLATE ${like.id}`}`);
+    migration.to = withDatabase(world.target.uri, migration.id);
+    migration.log = join(world.place.folder, `${migration.id}.log`);
+    // The same address in every run, so that keepers and workers find the next coordinator at once.
+    migration.address = `unix:${join(world.place.folder, `${migration.id}.sock`)}`;
+    return migration;
   }
 
   environment(rules) {
     return { HYPERSHIFT_FAILPOINTS: rules.join(';'), HYPERSHIFT_FAILPOINTS_LOG: this.log };
   }
 
-  databases() {
-    return ['-s', this.world.from, '-t', this.to];
-  }
-
-  coordinatorArguments() {
-    return [...this.databases(), '-c', this.world.config, '--listen', this.address, ...times];
-  }
-
   // Starts one of the programs with these rules in force.
   start(program, args, rules) {
     const running = start(args, this.environment(rules), { program });
-    this.pids.push(running.pid);
+    this.programs.push(running);
     running.done.then(({ code, signal, stderr }) => {
-      this.story += `--- ${rules.join(';')} ended with ${code ?? signal}\n${stderr}`;
+      this.story += `--- ${args[0]} with ${rules.join(';')} ended with ${code ?? signal}\n${stderr}`;
     });
     return running;
   }
 
   run(rules, more = []) {
-    return this.start(programs.clone, ['clone', ...this.coordinatorArguments(), ...more], rules).done;
+    return this.start(programs.clone, ['clone', ...this.coordinatorArguments(), '--hide-progress', ...more], rules).done;
+  }
+
+  verify(rules) {
+    return this.start(programs.clone, ['verify', '-t', this.to, '-c', this.world.config, '--listen', this.address, '--hide-progress', ...times], rules).done;
+  }
+
+  coordinatorArguments(address = this.address) {
+    return ['-s', this.world.from, '-t', this.to, '-c', this.world.config, '--listen', address, ...times, ...keeperTimes];
+  }
+
+  coordinator(rules, { address = this.address, more = [] } = {}) {
+    return this.start(programs.coordinator, [...this.coordinatorArguments(address), ...more], rules);
+  }
+
+  worker(name, rules, { slots = 2, coordinators = [this.address], more = [] } = {}) {
+    return this.start(programs.worker, [...coordinators.flatMap((address) => ['--coordinator', address]),
+      '-s', this.world.from, '-t', this.to, '--name', name, '--slots', String(slots), ...more], rules);
   }
 
   // The rules that have fired so far.
@@ -141,22 +168,39 @@ export class Migration {
     return readFileSync(this.log, 'utf8').split('\n').filter(Boolean).map((line) => line.split(' ')[1]);
   }
 
+  // '' if there is no journal.
+  async phase() {
+    const [there] = await ask(this.to, "SELECT to_regclass('_hypershift.migration') IS NOT NULL");
+    return there === 't' ? (await ask(this.to, phaseSql))[0] ?? '' : '';
+  }
+
+  keepers() {
+    return processes((command) => command.includes('worker --keeper ') && command.includes(`--coordinator ${this.address} `));
+  }
+
   // Nothing lost, nothing doubled: rows by the oracle, everything around them, and the journal: each task of the plan
   // done once, with the rows that it had in the undisturbed run.
-  assertWhole() {
+  async assertWhole() {
     const { from, wanted } = this.world;
-    const found = fingerprints(this.to, relations);
+    const [rows, catalog, journal, phase] = await askAll(this.to, fingerprintsSql(relations), catalogSql, journalSql, phaseSql);
+    const found = fingerprintsOf(relations, rows);
     if (JSON.stringify(found) !== JSON.stringify(wanted.rows)) assert.fail(differences(from, this.to, relations));
-    assert.deepEqual(this.query(catalogSql), wanted.catalog);
-    assert.deepEqual(this.query(journalSql), wanted.journal);
-    assert.equal(value(this.to, "SELECT string_agg(phase, ',') FROM _hypershift.migration"), 'done');
+    assert.deepEqual(catalog, wanted.catalog);
+    assert.deepEqual(journal, wanted.journal);
+    assert.deepEqual(phase, ['done']);
   }
 
   // Nothing goes on on either side, and no keeper is left.
   async assertQuiet() {
-    await until(`no keeper of ${this.name}`, () => this.pids.every((pid) => keepersOf(pid).length === 0), 20);
-    const name = new URL(this.to).pathname.slice(1);
-    await until('no session on the target', () =>
-      value(this.world.target.uri, `SELECT count(*) FROM pg_stat_activity WHERE datname = '${name}'`) === '0', 20);
+    await until(`no keeper of ${this.name}`, () => this.keepers().length === 0, 20);
+    await until('no session on the target', async () =>
+      (await ask(this.world.target.uri, `SELECT count(*) FROM pg_stat_activity WHERE datname = '${this.id}'`))[0] === '0', 20);
+  }
+
+  // Whatever it was, it is over.
+  async end() {
+    for (const { child } of this.programs) child.kill('SIGKILL');
+    for (const pid of this.keepers()) process.kill(pid, 'SIGKILL');
+    await ask(this.world.target.uri, `DROP DATABASE IF EXISTS ${this.id} WITH (FORCE)`);
   }
 }

@@ -18,11 +18,15 @@ export function tables(uri) {
     AND NOT EXISTS (SELECT 1 FROM pg_depend d WHERE d.objid = c.oid AND d.deptype = 'e') ORDER BY 1`);
 }
 
+// One line for each table. Numbered: the parts of a UNION ALL may run in parallel and come in any order.
+export const fingerprintsSql = (names) => pinned + names.map((name, i) =>
+  `SELECT ${i} AS i, count(*) || ' ' || coalesce(sum(hashtextextended((t.*)::text, 0)), 0) FROM ${name} t`).join(' UNION ALL ') + ' ORDER BY i';
+
+export const fingerprintsOf = (names, lines) =>
+  Object.fromEntries(names.map((name, i) => [name, lines[i].slice(lines[i].indexOf('|') + 1)]));
+
 export function fingerprints(uri, names = tables(uri)) {
-  // Numbered: the parts of a UNION ALL may run in parallel and come in any order.
-  const lines = query(uri, pinned + names.map((name, i) =>
-    `SELECT ${i} AS i, count(*) || ' ' || coalesce(sum(hashtextextended((t.*)::text, 0)), 0) FROM ${name} t`).join(' UNION ALL ') + ' ORDER BY i');
-  return Object.fromEntries(names.map((name, i) => [name, lines[i].slice(lines[i].indexOf('|') + 1)]));
+  return fingerprintsOf(names, query(uri, fingerprintsSql(names)));
 }
 
 // A table's rows in an order that both servers agree on: a hash, and the beginning of the row for a person to read.

@@ -1,12 +1,21 @@
 // Real servers for one test file, started as children and gone with it, and the program under test.
 import { spawn, spawnSync } from 'node:child_process';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 export const root = join(dirname(fileURLToPath(import.meta.url)), '../../..');
 const program = process.env.HYPERSHIFT_PROGRAM ?? join(root, 'build/hypershift');
+
+// Debian's psql is a Perl script that looks for this one. Tests ask so often that it shows.
+export const psql = findPsql();
+
+function findPsql() {
+  const place = '/usr/lib/postgresql';
+  const versions = existsSync(place) ? readdirSync(place).sort((a, b) => Number(b) - Number(a)) : [];
+  return versions.map((version) => join(place, version, 'bin/psql')).find(existsSync) ?? 'psql';
+}
 
 // A server wrapper of scripts/lib; resolves when it is ready. Ends with this process, whatever happens to it.
 export function startServer(wrapper, folder, ...args) {
@@ -133,7 +142,7 @@ export function emptyTarget(target) {
 // Rows of one query as text, settings pinned so that both sides print values alike.
 export function query(uri, sql) {
   const env = { ...process.env, PGTZ: 'UTC', PGDATESTYLE: 'ISO, YMD' };
-  const result = spawnSync('psql', ['-X', '-q', '-A', '-t', '-P', 'null=∅', '-v', 'ON_ERROR_STOP=1', '-d', uri, '-c', sql],
+  const result = spawnSync(psql, ['-X', '-q', '-A', '-t', '-P', 'null=∅', '-v', 'ON_ERROR_STOP=1', '-d', uri, '-c', sql],
     { encoding: 'utf8', env, maxBuffer: 1 << 28 });
   if (result.status !== 0) throw new Error(`${sql}: ${result.stderr}`);
   return result.stdout.split('\n').filter((line) => line !== '');
@@ -142,7 +151,7 @@ export function query(uri, sql) {
 // A session that asks for a number again and again; `stop` resolves with all of them.
 export function sample(uri, sql, seconds) {
   // A line at a time, whatever psql thinks of pipes.
-  const child = spawn('stdbuf', ['-oL', 'psql', '-X', '-q', '-A', '-t', '-v', 'ON_ERROR_STOP=1', '-d', uri], { stdio: ['pipe', 'pipe', 'inherit'] });
+  const child = spawn('stdbuf', ['-oL', psql, '-X', '-q', '-A', '-t', '-v', 'ON_ERROR_STOP=1', '-d', uri], { stdio: ['pipe', 'pipe', 'inherit'] });
   let out = '';
   child.stdout.on('data', (chunk) => (out += chunk));
   const ended = new Promise((resolve) => child.on('close', resolve));

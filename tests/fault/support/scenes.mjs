@@ -1,0 +1,91 @@
+// Which rules of the matrix are tried in which scene.
+//
+// One migration carries the rules of one point and one action, a rule for each detail: each fires once, wherever the
+// migration passes it, and each end that a rule causes is followed by the same command again. HYPERSHIFT_FAULT_MATRIX=each
+// gives every rule a migration of its own.
+import { actionOf, actions, failpoints } from './matrix.mjs';
+
+export const apart = process.env.HYPERSHIFT_FAULT_MATRIX === 'each';
+
+const detailsOf = (point) => failpoints.find(({ name }) => name === point).details;
+const rule = (point, detail, action, pass = '') => `${point}${detail && `[${detail}]`}=${action}${pass}`;
+
+// Kinds of tasks that only a hypertable has; see hypertable_failpoints.test.mjs.
+export const hypertableKinds = ['KIND_PREPARE_CHUNK', 'KIND_COMPRESS', 'KIND_POLICY'];
+const kinds = detailsOf('worker.claim').filter((kind) => !hypertableKinds.includes(kind));
+const taskPoints = ['worker.claim', 'worker.journal_write', 'worker.commit_sent', 'worker.commit_answered'];
+const journalPoints = ['coordinator.journal_write', 'coordinator.commit_sent', 'coordinator.commit_answered'];
+
+// The journal writes that an undisturbed clone makes, in their order, and those that only a resumed one makes.
+const firstWrites = ['begin', 'archive', 'pre_data', 'hypertables', 'plan', 'report', 'worker', 'turn', 'release', 'finish', 'give_up_lead'];
+const resumedWrites = ['take_lead', 'extend_leases', 'renew_lead', 'retry_failed'];
+const lostWrites = ['replace_load', 'store_snapshot'];
+
+// Ends the first run in mid-copy, so that there is something to resume.
+const interruption = 'worker.commit_sent[KIND_COPY]=exit@3';
+
+const groups = [];
+function add(scene, name, rules, options = {}) {
+  if (!apart) {
+    groups.push({ scene, name, rules, ...options });
+  } else {
+    for (const one of rules) groups.push({ scene, name: one, rules: [one], ...options });
+  }
+}
+
+for (const action of actions) {
+  // A later copy than the first: then some are done, and others run.
+  const task = (point, kind) => rule(point, kind, action, kind === 'KIND_COPY' ? '@2' : '');
+  for (const point of taskPoints) add('clone', `${point} ${action}`, kinds.map((kind) => task(point, kind)));
+  add('clone', `worker.copy_end ${action}`, [task('worker.copy_end', 'KIND_COPY')]);
+
+  for (const point of ['worker.rpc_sent', 'worker.rpc_answered']) {
+    const methods = detailsOf(point).filter((method) => method !== 'Fail');
+    const passes = { Synchronize: '@3', Complete: '@2' };
+    const rules = methods.map((method) => rule(point, method, action, passes[method]));
+    add('clone', `${point} ${action}`, rules);
+    add('clone', `${point}[Fail] ${action}`, [rule(point, 'Fail', action)], { helpers: ['worker.copy_end[KIND_COPY]=error'] });
+    add('clone', `keeper's ${point} ${action}`, ['Register', 'Synchronize'].map((method) => `keeper:${rule(point, method, action)}`));
+  }
+  for (const point of ['worker.snapshot_import', 'worker.snapshot_export']) {
+    // The worker's own keeper; then, as copies export nothing, a copy.
+    const passes = point === 'worker.snapshot_import' ? ['@1', '@2'] : ['@1'];
+    add('clone', `${point} ${action}`, passes.map((pass) => rule(point, '', action, pass)));
+    add('clone', `keeper's ${point} ${action}`, [`keeper:${rule(point, '', action)}`]);
+  }
+
+  for (const point of journalPoints) {
+    const resumed = resumedWrites.filter((write) => write !== 'take_lead' || point === 'coordinator.commit_sent');
+    const passes = { turn: '@3' };
+    add('clone', `${point} ${action}`, [...firstWrites, ...resumed].map((write) => rule(point, write, action, passes[write])),
+      { helpers: [interruption] });
+    add('lost', `${point} ${action}, without a keeper`, lostWrites.map((write) => rule(point, write, action)), { helpers: [interruption] });
+    add('verify', `${point} ${action}, verifying`, [rule(point, 'replace_verifications', action)]);
+    add('machines', `${point}[terminate] ${action}`, [rule(point, 'terminate', action)]);
+  }
+  add('machines', `coordinator.lease_expiry ${action}`, [rule('coordinator.lease_expiry', '', action)]);
+  add('clone', `coordinator.snapshot_export ${action}`, [rule('coordinator.snapshot_export', '', action)]);
+  add('clone', `coordinator.snapshot_import ${action}`, [rule('coordinator.snapshot_import', '', action)], { helpers: [interruption] });
+
+  for (const point of taskPoints) add('hypertables', `${point} ${action}`, hypertableKinds.map((kind) => rule(point, kind, action)));
+  add('hypertables', `worker.compress_chunk ${action}`, [rule('worker.compress_chunk', 'KIND_COMPRESS', action, '@2')]);
+}
+
+// A worker that is a process of its own dies at every point, and another one is started in its place.
+for (const point of [...taskPoints, 'worker.copy_end']) {
+  const dying = point === 'worker.copy_end' ? ['KIND_COPY'] : kinds;
+  add('workers', `${point} exit, of a worker alone`, dying.map((kind) => rule(point, kind, 'exit')));
+}
+add('workers', 'a worker alone dies in its calls', ['worker.rpc_sent', 'worker.rpc_answered'].flatMap((point) =>
+  ['Register', 'Synchronize', 'Complete'].map((method) => rule(point, method, 'exit', method === 'Synchronize' ? '@3' : ''))));
+add('workers', 'a worker alone dies with its snapshot', ['worker.snapshot_import', 'worker.snapshot_export'].map((point) => rule(point, '', 'exit')));
+
+export { groups };
+
+// Steps before any task runs: their failure may end the command with an error; all others are got over.
+const setup = [...firstWrites.slice(0, 6), ...resumedWrites, ...lostWrites, 'replace_verifications'];
+export function mayEnd(fired) {
+  if (actionOf(fired) === 'pause') return false;
+  return /^coordinator\.snapshot_/.test(fired) ||
+    (fired.startsWith('coordinator.') && setup.includes(fired.match(/\[(\w+)\]/)?.[1]));
+}
