@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
+#include "common/clock.h"
 #include "common/failpoint.h"
 #include "common/log.h"
 #include "common/names.h"
@@ -82,16 +83,37 @@ UPDATE _hypershift.task t
 RETURNING t.id, t.attempt, t.description, t.work
 )sql";
 
+// A row that is locked is that of an attempt which is just committing, or of a session that nobody listens to any more.
+// Waiting for either would cost the lead; memory renews the lease in any case.
 constexpr char kRenewSql[] = R"sql(
+WITH renewed AS (
+  SELECT t.id FROM _hypershift.task t JOIN unnest($1::bigint[], $2::int[]) v(id, attempt) USING (id)
+   WHERE t.attempt = v.attempt AND t.state = 'leased'
+     FOR UPDATE OF t SKIP LOCKED)
 UPDATE _hypershift.task t SET lease_expires_at = clock_timestamp() + make_interval(secs => $3)
-  FROM unnest($1::bigint[], $2::int[]) v(id, attempt)
- WHERE t.id = v.id AND t.attempt = v.attempt AND t.state = 'leased'
+  FROM renewed WHERE t.id = renewed.id
+)sql";
+
+// Locked rows left out for the same reasons. A lease that is so left to expire is looked at at once.
+constexpr char kExtendLeasesSql[] = R"sql(
+WITH extended AS (
+  SELECT id FROM _hypershift.task WHERE migration_id = $1 AND state = 'leased' FOR UPDATE SKIP LOCKED)
+UPDATE _hypershift.task t SET lease_expires_at = clock_timestamp() + make_interval(secs => $2)
+  FROM extended WHERE t.id = extended.id
 )sql";
 
 constexpr char kChangeSql[] = R"sql(
 UPDATE _hypershift.task
    SET state = $3, failures = $4, error = $5, sqlstate = $6, lease_expires_at = NULL, worker = ''
  WHERE id = $1 AND attempt = $2 AND state = 'leased'
+)sql";
+
+constexpr char kOwnSessionSql[] = R"sql(
+SELECT pid, backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid()
+)sql";
+
+constexpr char kEndSessionSql[] = R"sql(
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = $1 AND backend_start = $2
 )sql";
 
 // A session that began after the lease did is another one with the same pid.
@@ -211,7 +233,7 @@ absl::StatusOr<TaskRow> ToTaskRow(const pqxx::row& row) {
   task.range_key = Text(row[9]);
   result.description = Text(row[10]);
   task.worker = Text(row[11]);
-  task.lease_expires = absl::Now() + absl::Seconds(Number<double>(row[12]));
+  task.lease_expires = SystemClock::Get()->Now() + absl::Seconds(Number<double>(row[12]));
   task.failures = Number<int>(row[13]);
   task.error = Text(row[14]);
   result.sqlstate = Text(row[15]);
@@ -275,13 +297,18 @@ bool NoSuchJournal(const absl::Status& status) {
 Journal::Journal(ConnectionString target) : target_(std::move(target)) {}
 
 absl::StatusOr<PgSession*> Journal::Session() {
-  if (session_ == nullptr || session_->broken()) {
-    SessionOptions options;
-    options.role = ServerRole::kTarget;
-    options.application_name = "hypershift coordinator";
-    options.lock_timeout = absl::Seconds(30);
-    HS_ASSIGN_OR_RETURN(session_, PgSession::Open(target_, options));
+  if (session_ != nullptr && !session_->broken()) return session_.get();
+  SessionOptions options;
+  options.role = ServerRole::kTarget;
+  options.application_name = "hypershift coordinator";
+  options.lock_timeout = absl::Seconds(30);
+  HS_ASSIGN_OR_RETURN(session_, PgSession::Open(target_, options));
+  // The server may not know yet that the session before is lost, and keep its locks: the leader's row among them.
+  if (own_session_.pid != 0) {
+    HS_RETURN_IF_ERROR(session_->Query(kEndSessionSql, own_session_.pid, own_session_.start).status());
   }
+  HS_ASSIGN_OR_RETURN(const pqxx::result own, session_->Query(kOwnSessionSql));
+  own_session_ = own.empty() ? OwnSession() : OwnSession{Number<int>(own[0][0]), Text(own[0][1])};
   return session_.get();
 }
 
@@ -590,11 +617,15 @@ absl::StatusOr<AppliedBatch> Journal::Apply(const JournalBatch& batch, absl::Dur
   AppliedBatch applied;
   const double lease_seconds = absl::ToDoubleSeconds(lease);
   HS_RETURN_IF_ERROR(AsLeader("turn", [&](pqxx::work& work) -> absl::Status {
+    std::vector<TaskId> changed;
     for (const TaskChange& change : batch.changes) {
       applied.changed += work.exec_params(kChangeSql, change.id, change.attempt, TaskStateName(change.to),
                                           change.failures, change.error, change.sqlstate)
                              .affected_rows();
+      changed.push_back(change.id);
     }
+    // Once more: an attempt may have been claimed after its session was looked for. From here on none can be.
+    if (!changed.empty()) work.exec_params(kTerminateSql, NumberArray(changed));
     if (!batch.renewals.empty()) {
       std::vector<TaskId> ids;
       std::vector<int> attempts;
@@ -633,10 +664,7 @@ absl::StatusOr<AppliedBatch> Journal::Apply(const JournalBatch& batch, absl::Dur
 
 absl::Status Journal::ExtendLeases(const std::string& id, absl::Duration lease) {
   return AsLeader("extend_leases", [&](pqxx::work& work) {
-    work.exec_params(
-        "UPDATE _hypershift.task SET lease_expires_at = clock_timestamp() + make_interval(secs => $2) "
-        "WHERE migration_id = $1 AND state = 'leased'",
-        id, absl::ToDoubleSeconds(lease));
+    work.exec_params(kExtendLeasesSql, id, absl::ToDoubleSeconds(lease));
     return absl::OkStatus();
   });
 }

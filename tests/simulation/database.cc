@@ -176,6 +176,9 @@ void Database::CommitNow(Session* session) {
   for (const TaskId id : session->locked_rows) {
     TaskEntry& entry = tasks_.at(id);
     changes.push_back({entry.committed, entry.staged});
+    world_->Trace("db: task ", id, ": ", TaskStateName(entry.committed.task.state), " ", entry.committed.task.attempt,
+                  " -> ", TaskStateName(entry.staged.task.state), " ", entry.staged.task.attempt, " by epoch ",
+                  session->author.epoch, session->author.worker, ", session ", entry.staged.session);
     entry.committed = entry.staged;
     entry.owner = nullptr;
   }
@@ -223,7 +226,7 @@ void Database::Close(Session* session) {
 }
 
 void Database::CloseLater(const SessionPtr& session, bool lingering) {
-  const absl::Duration delay = lingering ? world_->random().Between(absl::Seconds(10), kSilence) : Delay();
+  const absl::Duration delay = lingering ? world_->random().Between(absl::Seconds(10), absl::Hours(2)) : Delay();
   world_->At(delay, [this, session] { Close(session.get()); });
 }
 

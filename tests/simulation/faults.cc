@@ -36,7 +36,7 @@ Faults DrawFaults(Random* random) {
   for (absl::Duration* mean_time :
        {&faults.worker_killed, &faults.worker_stopped, &faults.keeper_lost, &faults.coordinator_killed,
         &faults.coordinator_stopped, &faults.coordinator_asked_to_stop, &faults.coordinator_source_lost,
-        &faults.clock_jumps, &faults.partition, &faults.target_restarted, &faults.table_retried}) {
+        &faults.partition, &faults.target_restarted, &faults.table_retried}) {
     Perhaps(random, mean_time);
   }
   Perhaps(random, 1, &faults.host_lost);

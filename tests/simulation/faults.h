@@ -39,7 +39,6 @@ struct Faults {
   absl::Duration coordinator_stopped = absl::InfiniteDuration();
   absl::Duration coordinator_asked_to_stop = absl::InfiniteDuration();
   absl::Duration coordinator_source_lost = absl::InfiniteDuration();
-  absl::Duration clock_jumps = absl::InfiniteDuration();
   absl::Duration partition = absl::InfiniteDuration();
   absl::Duration target_restarted = absl::InfiniteDuration();
   absl::Duration table_retried = absl::InfiniteDuration();

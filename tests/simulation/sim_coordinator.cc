@@ -52,12 +52,24 @@ absl::Status SimCoordinator::Lead() {
     const absl::Status ready = SetUp();
     if (ready.ok()) break;
     context_.world->Trace(name_, ": is not ready: ", ready.message());
-    if (standby_ && absl::IsUnavailable(ready) && !state_.stop_requested()) continue;
-    return EndWithError(ready);
+    const bool may_stand_by = IsDeposed(ready) || IsRetryable(ready) || absl::IsUnknown(ready);
+    if (standby_ && may_stand_by && !state_.stop_requested()) continue;
+    if (may_stand_by) {
+      state_.SetStandby(true);
+    } else {
+      state_.Finish(/*keepers_too=*/false);
+    }
+    journal_.GiveUpLead().IgnoreError();
+    return ready;
   }
   if (context_.database->finished()) return absl::OkStatus();
   const absl::Status result = RunLoop();
-  return result.ok() ? result : EndWithError(result);
+  if (result.ok()) return result;
+  state_.SetPhase(v1::MigrationPhase::PHASE_STOPPED, "stopped by an error");
+  state_.Finish(/*keepers_too=*/false);
+  process_.Sleep(absl::Seconds(1));
+  journal_.GiveUpLead().IgnoreError();
+  return result;
 }
 
 // standby.cc: WaitForLead.
@@ -272,14 +284,6 @@ absl::Status SimCoordinator::End(v1::MigrationPhase::Phase phase, bool keepers_t
   process_.Sleep(absl::Seconds(3));
   journal_.GiveUpLead().IgnoreError();
   return absl::OkStatus();
-}
-
-absl::Status SimCoordinator::EndWithError(const absl::Status& error) {
-  state_.SetPhase(v1::MigrationPhase::PHASE_STOPPED, "stopped by an error");
-  state_.Finish(/*keepers_too=*/false);
-  process_.Sleep(absl::Seconds(1));
-  journal_.GiveUpLead().IgnoreError();
-  return error;
 }
 
 void SimCoordinator::Kill() {

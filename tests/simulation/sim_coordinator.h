@@ -25,7 +25,6 @@ class SimCoordinator {
   Process* process() { return &process_; }
   MigrationState* state() { return &state_; }
   const std::string& name() const { return name_; }
-  SkewedClock* clock() { return &clock_; }
   void Kill();
   // Whether it has come to its end.
   bool ended() const { return ended_; }
@@ -49,13 +48,12 @@ class SimCoordinator {
   absl::Status RecoverFrom(const absl::Status& error);
   absl::Status EndStopped();
   absl::Status End(v1::MigrationPhase::Phase phase, bool keepers_too);
-  absl::Status EndWithError(const absl::Status& error);
   void DropHolder();
 
   const Context context_;
   const std::string name_;
   const bool standby_;
-  SkewedClock clock_;
+  const SkewedClock clock_;
   Process process_;
   MigrationState state_;
   SimJournal journal_;

@@ -13,6 +13,7 @@ struct ManyRows {
   std::vector<TaskId> ids;
   std::function<bool(const JournalRow&)> where;
   std::function<void(JournalRow*)> set;
+  bool skip_locked = false;
 };
 
 Statement UpdateRows(Database* database, const SessionPtr& session, ManyRows rows) {
@@ -25,7 +26,7 @@ Statement UpdateRows(Database* database, const SessionPtr& session, ManyRows row
     while (progress->next < rows.ids.size()) {
       const UpdateResult result =
           database->Update(session.get(), rows.ids[progress->next], rows.where, rows.set);
-      if (result == UpdateResult::kBlocked) return std::nullopt;
+      if (result == UpdateResult::kBlocked && !rows.skip_locked) return std::nullopt;
       if (result == UpdateResult::kHit) ++progress->hits;
       ++progress->next;
     }
@@ -36,10 +37,16 @@ Statement UpdateRows(Database* database, const SessionPtr& session, ManyRows row
 }  // namespace
 
 absl::StatusOr<SessionPtr> SimJournal::Session() {
-  if (session_ == nullptr || !session_->client_open) {
-    session_ = nullptr;
-    HS_ASSIGN_OR_RETURN(session_, database_->Connect(process_));
+  if (session_ != nullptr && session_->client_open) return session_;
+  HS_ASSIGN_OR_RETURN(session_, database_->Connect(process_));
+  Database* const database = database_;
+  if (own_session_ != 0) {
+    HS_RETURN_IF_ERROR(Execute(session_, [database, lost = own_session_]() -> absl::StatusOr<int64_t> {
+                         database->Terminate(lost);
+                         return 1;
+                       }).status());
   }
+  own_session_ = session_->id;
   return session_;
 }
 
@@ -153,7 +160,8 @@ absl::Status SimJournal::ExtendLeases(absl::Duration lease) {
                                         [](const JournalRow& row) { return row.task.state == TaskState::STATE_LEASED; },
                                         [database, lease](JournalRow* row) {
                                           row->task.lease_expires = database->now() + lease;
-                                        }}))
+                                        },
+                                        /*skip_locked=*/true}))
         .status();
   });
 }
@@ -225,13 +233,15 @@ absl::StatusOr<std::vector<TaskRow>> SimJournal::LoadTasks(const std::vector<Tas
 }
 
 absl::Status SimJournal::TerminateSessions(const std::vector<TaskId>& ids) {
+  return AsLeader([&](const SessionPtr& session) { return Execute(session, Terminate(session, ids)).status(); });
+}
+
+Statement SimJournal::Terminate(const SessionPtr& session, const std::vector<TaskId>& ids) const {
   Database* const database = database_;
-  return AsLeader([&](const SessionPtr& session) {
-    return Execute(session, [database, session, ids]() -> absl::StatusOr<int64_t> {
-             for (const TaskId id : ids) database->Terminate(database->Visible(*session, id).session);
-             return 1;
-           }).status();
-  });
+  return [database, session, ids]() -> absl::StatusOr<int64_t> {
+    for (const TaskId id : ids) database->Terminate(database->Visible(*session, id).session);
+    return 1;
+  };
 }
 
 Statement SimJournal::Change(const SessionPtr& session, const TaskChange& change) const {
@@ -256,10 +266,13 @@ absl::StatusOr<AppliedBatch> SimJournal::Apply(const JournalBatch& batch, absl::
   AppliedBatch applied;
   Database* const database = database_;
   HS_RETURN_IF_ERROR(AsLeader([&](const SessionPtr& session) -> absl::Status {
+    std::vector<TaskId> ended;
     for (const TaskChange& change : batch.changes) {
       HS_ASSIGN_OR_RETURN(const int64_t changed, Execute(session, Change(session, change)));
       applied.changed += static_cast<size_t>(changed);
+      ended.push_back(change.id);
     }
+    if (!ended.empty()) HS_RETURN_IF_ERROR(Execute(session, Terminate(session, ended)).status());
     if (!batch.renewals.empty()) {
       std::map<TaskId, int> attempts(batch.renewals.begin(), batch.renewals.end());
       std::vector<TaskId> ids;
@@ -273,7 +286,8 @@ absl::StatusOr<AppliedBatch> SimJournal::Apply(const JournalBatch& batch, absl::
                                        },
                                        [database, lease](JournalRow* row) {
                                          row->task.lease_expires = database->now() + lease;
-                                       }}))
+                                       },
+                                       /*skip_locked=*/true}))
               .status());
     }
     if (batch.leases.empty()) return absl::OkStatus();

@@ -55,6 +55,7 @@ class SimJournal final : public TurnJournal {
     return database_->Execute(process_, session, std::move(statement));
   }
   Statement LockLeader(const SessionPtr& session) const;
+  Statement Terminate(const SessionPtr& session, const std::vector<TaskId>& ids) const;
   Statement Change(const SessionPtr& session, const TaskChange& change) const;
   TaskRow ToTaskRow(const JournalRow& row) const;
 
@@ -62,6 +63,7 @@ class SimJournal final : public TurnJournal {
   Process* const process_;
   const Clock* const clock_;
   SessionPtr session_;
+  int64_t own_session_ = 0;  // The last one's id.
   int64_t epoch_ = 0;
   std::string holder_;
   absl::Duration leader_lease_;

@@ -184,12 +184,6 @@ class Simulation {
     Strike(faults_.coordinator_source_lost, [this] {
       if (SimCoordinator* const coordinator = PickCoordinator()) coordinator->LoseSource();
     });
-    Strike(faults_.clock_jumps, [this, &random] {
-      SimCoordinator* const coordinator = PickCoordinator();
-      if (coordinator == nullptr) return;
-      const absl::Duration by = random.Magnitude(absl::Milliseconds(100), absl::Hours(1));
-      coordinator->clock()->Jump(random.Chance(0.5) ? by : -by);
-    });
     Strike(faults_.partition, [this, &random] { Part(&random); });
     Strike(faults_.target_restarted, [this, &random] {
       database_.Restart(random.Magnitude(absl::Milliseconds(100), absl::Seconds(20)));

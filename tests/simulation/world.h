@@ -160,11 +160,10 @@ class SkewedClock : public Clock {
  public:
   SkewedClock(const World* world, absl::Duration offset) : world_(world), offset_(offset) {}
   absl::Time Now() const override { return world_->now() + offset_; }
-  void Jump(absl::Duration by) { offset_ += by; }
 
  private:
   const World* const world_;
-  absl::Duration offset_;
+  const absl::Duration offset_;
 };
 
 }  // namespace hypershift::simulation
