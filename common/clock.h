@@ -3,6 +3,8 @@
 #ifndef HYPERSHIFT_COMMON_CLOCK_H_
 #define HYPERSHIFT_COMMON_CLOCK_H_
 
+#include <chrono>
+
 #include "absl/base/thread_annotations.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
@@ -17,14 +19,21 @@ class Clock {
   virtual absl::Time Now() const = 0;
 };
 
-// The machine's clock. Lives for ever.
+// The machine's clock as it stood when it was first asked, and the time that has passed since: setting the machine's
+// clock moves no deadline. Lives for ever.
 class SystemClock : public Clock {
  public:
   static const SystemClock* Get() {
     static const SystemClock* const kClock = new SystemClock;
     return kClock;
   }
-  absl::Time Now() const override { return absl::Now(); }
+  absl::Time Now() const override { return began_ + absl::FromChrono(std::chrono::steady_clock::now() - steady_began_); }
+
+ private:
+  SystemClock() : began_(absl::Now()), steady_began_(std::chrono::steady_clock::now()) {}
+
+  const absl::Time began_;
+  const std::chrono::steady_clock::time_point steady_began_;
 };
 
 // Stands still until a test moves it.

@@ -11,7 +11,8 @@ namespace hypershift {
 namespace {
 
 // What PostgreSQL 12 and later all have. TimeZone to search_path decide how values look in text; the rest decides
-// whether a statement is cut off, and which rows it sees.
+// whether a statement is cut off, which rows it sees, and when the server gives up a client that is silent: until then
+// its session keeps its locks. (Not with tcp_user_timeout, which would also end a COPY that is slow to be read.)
 constexpr char kCommonSettings[] = R"sql(
 SET TimeZone = 'UTC';
 SET DateStyle = 'ISO, MDY';
@@ -26,6 +27,9 @@ SET search_path = '';
 SET client_min_messages = error;
 SET statement_timeout = 0;
 SET idle_in_transaction_session_timeout = 0;
+SET tcp_keepalives_idle = 10;
+SET tcp_keepalives_interval = 5;
+SET tcp_keepalives_count = 3;
 )sql";
 
 // PostgreSQL 14 and 17 brought these; an older server must not stumble over them.

@@ -38,7 +38,8 @@ Secret LibpqConnectionString(const ConnectionString& where, const SessionOptions
 
 // What every session begins with, in one round trip: TimeZone UTC, DateStyle ISO, IntervalStyle postgres,
 // extra_float_digits 3, bytea_output hex, client_encoding UTF8, every timeout 0, row_security off (source),
-// lock_timeout, empty search_path … Several statements, none of which waits for anything.
+// lock_timeout, empty search_path, keepalives of the server's own, so that it gives up a silent client within 30 s …
+// Several statements, none of which waits for anything.
 std::string SessionSettingsSql(const SessionOptions& options);
 
 class PgSession {

@@ -67,9 +67,7 @@ class CoordinatorImpl final : public Coordinator {
       setup.emplace(options_, address_, &state_, &journal_);
       const absl::Status ready = setup->Run();
       if (ready.ok()) break;
-      // Another stand-by was quicker, or the target is away again (kUnknown: while it committed).
-      const bool passes = absl::IsUnavailable(ready) || absl::IsUnknown(ready);
-      if (options_.standby && passes && !state_.stop_requested()) continue;
+      if (options_.standby && MayStandByAgain(ready) && !state_.stop_requested()) continue;
       if (options_.standby && setup->ended_meanwhile()) {
         journal_.GiveUpLead().IgnoreError();
         return EndStandby(StandbyResult::kEnded);
@@ -104,10 +102,16 @@ class CoordinatorImpl final : public Coordinator {
     return IsDeposed(gave_up) ? gave_up : error;
   }
 
+  // Another stand-by was quicker, or has taken over meanwhile; or the target is away again, for a while or in the
+  // middle of a COMMIT.
+  static bool MayStandByAgain(const absl::Status& status) {
+    return IsDeposed(status) || IsRetryable(status) || absl::IsUnknown(status);
+  }
+
   // Whoever leads, or the same command again in a moment, will need the workers and what their keepers hold: this
   // coordinator then answers like one that stands by. Otherwise they are sent home.
   void LeaveWorkers(const absl::Status& error, bool needs_keepers) {
-    if (IsDeposed(error) || IsRetryable(error)) {
+    if (MayStandByAgain(error)) {
       state_.SetStandby(true);
     } else {
       state_.Finish(!needs_keepers);

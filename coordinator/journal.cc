@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
+#include "common/clock.h"
 #include "common/failpoint.h"
 #include "common/log.h"
 #include "common/names.h"
@@ -109,6 +110,14 @@ constexpr char kChangeSql[] = R"sql(
 UPDATE _hypershift.task
    SET state = $3, failures = $4, error = $5, sqlstate = $6, lease_expires_at = NULL, worker = ''
  WHERE id = $1 AND attempt = $2 AND state = 'leased'
+)sql";
+
+constexpr char kOwnSessionSql[] = R"sql(
+SELECT pid, backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid()
+)sql";
+
+constexpr char kEndSessionSql[] = R"sql(
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = $1 AND backend_start = $2
 )sql";
 
 // A session that began after the lease did is another one with the same pid.
@@ -228,7 +237,7 @@ absl::StatusOr<TaskRow> ToTaskRow(const pqxx::row& row) {
   task.range_key = Text(row[9]);
   result.description = Text(row[10]);
   task.worker = Text(row[11]);
-  task.lease_expires = absl::Now() + absl::Seconds(Number<double>(row[12]));
+  task.lease_expires = SystemClock::Get()->Now() + absl::Seconds(Number<double>(row[12]));
   task.failures = Number<int>(row[13]);
   task.error = Text(row[14]);
   result.sqlstate = Text(row[15]);
@@ -292,13 +301,18 @@ bool NoSuchJournal(const absl::Status& status) {
 Journal::Journal(ConnectionString target) : target_(std::move(target)) {}
 
 absl::StatusOr<PgSession*> Journal::Session() {
-  if (session_ == nullptr || session_->broken()) {
-    SessionOptions options;
-    options.role = ServerRole::kTarget;
-    options.application_name = "hypershift coordinator";
-    options.lock_timeout = absl::Seconds(30);
-    HS_ASSIGN_OR_RETURN(session_, PgSession::Open(target_, options));
+  if (session_ != nullptr && !session_->broken()) return session_.get();
+  SessionOptions options;
+  options.role = ServerRole::kTarget;
+  options.application_name = "hypershift coordinator";
+  options.lock_timeout = absl::Seconds(30);
+  HS_ASSIGN_OR_RETURN(session_, PgSession::Open(target_, options));
+  // The server may not know yet that the session before is lost, and keep its locks: the leader's row among them.
+  if (own_session_.pid != 0) {
+    HS_RETURN_IF_ERROR(session_->Query(kEndSessionSql, own_session_.pid, own_session_.start).status());
   }
+  HS_ASSIGN_OR_RETURN(const pqxx::result own, session_->Query(kOwnSessionSql));
+  own_session_ = own.empty() ? OwnSession() : OwnSession{Number<int>(own[0][0]), Text(own[0][1])};
   return session_.get();
 }
 
@@ -624,11 +638,15 @@ absl::StatusOr<AppliedBatch> Journal::Apply(const JournalBatch& batch, absl::Dur
   AppliedBatch applied;
   const double lease_seconds = absl::ToDoubleSeconds(lease);
   HS_RETURN_IF_ERROR(AsLeader("turn", [&](pqxx::work& work) -> absl::Status {
+    std::vector<TaskId> changed;
     for (const TaskChange& change : batch.changes) {
       applied.changed += work.exec_params(kChangeSql, change.id, change.attempt, TaskStateName(change.to),
                                           change.failures, change.error, change.sqlstate)
                              .affected_rows();
+      changed.push_back(change.id);
     }
+    // Once more: an attempt may have been claimed after its session was looked for. From here on none can be.
+    if (!changed.empty()) work.exec_params(kTerminateSql, NumberArray(changed));
     if (!batch.renewals.empty()) {
       std::vector<TaskId> ids;
       std::vector<int> attempts;

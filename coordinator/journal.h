@@ -1,8 +1,9 @@
 // The journal on the target: everything the coordinator writes down and reads back.
 //
-// Owns one session to the target and opens it again after a loss. One thread at a time. Every write locks the leader's
-// row and checks the epoch in the same transaction: after a take-over each write fails with kAborted, and the caller
-// must stop. Nothing here holds a transaction open while it waits for anything else.
+// Owns one session to the target and opens it again after a loss, when it also sees to it that the lost one ends. One
+// thread at a time. Every write locks the leader's row and checks the epoch in the same transaction: after a take-over
+// each write fails with kAborted, and the caller must stop. Nothing here holds a transaction open while it waits for
+// anything else.
 #ifndef HYPERSHIFT_COORDINATOR_JOURNAL_H_
 #define HYPERSHIFT_COORDINATOR_JOURNAL_H_
 
@@ -111,7 +112,7 @@ class Journal final : public TurnJournal {
 
   // In one transaction, which also renews the lead.
   absl::StatusOr<AppliedBatch> Apply(const JournalBatch& batch, absl::Duration lease) override;
-  // Extends every lease by one duration: what a successor does first.
+  // Extends every lease by one duration, but for those of rows that somebody has locked: what a successor does first.
   absl::Status ExtendLeases(const std::string& id, absl::Duration lease);
   // Terminates the target sessions of these tasks' last attempts, as far as the journal knows them and they live.
   // Only a leader may: a deposed one would hit its successor's attempts.
@@ -127,6 +128,12 @@ class Journal final : public TurnJournal {
 
  private:
   using Body = std::function<absl::Status(pqxx::work&)>;
+  // As the server knows it.
+  struct OwnSession {
+    int pid = 0;  // 0 = unknown.
+    std::string start;
+  };
+
   // A transaction; `what` is its name for failpoints (common/failpoint.h).
   absl::Status Write(absl::string_view what, const Body& body);
   // Renews the lead and locks its row until the transaction's end. kAborted: another coordinator has taken it.
@@ -140,6 +147,7 @@ class Journal final : public TurnJournal {
 
   ConnectionString target_;
   std::unique_ptr<PgSession> session_;
+  OwnSession own_session_;
   int64_t epoch_ = 0;
   std::string holder_;
   absl::Duration leader_lease_ = absl::Seconds(10);

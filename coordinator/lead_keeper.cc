@@ -3,7 +3,7 @@
 #include <utility>
 
 #include "absl/status/statusor.h"
-#include "absl/time/clock.h"
+#include "common/clock.h"
 #include "coordinator/journal.h"
 
 namespace hypershift {
@@ -23,9 +23,9 @@ LeadKeeper::~LeadKeeper() {
 void LeadKeeper::Loop() {
   while (true) {
     {
-      const absl::Time next = absl::Now() + leader_lease_ / 4;
+      const absl::Time next = SystemClock::Get()->Now() + leader_lease_ / 4;
       MutexLock lock(&mutex_);
-      while (!ending_ && absl::Now() < next) changed_.WaitFor(&mutex_, next - absl::Now());
+      while (!ending_ && SystemClock::Get()->Now() < next) changed_.WaitFor(&mutex_, next - SystemClock::Get()->Now());
       if (ending_) return;
     }
     Renew();

@@ -11,6 +11,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "absl/time/clock.h"
+#include "common/clock.h"
 #include "common/log.h"
 #include "common/proto_time.h"
 #include "common/status_macros.h"
@@ -126,9 +127,9 @@ absl::Status MigrationSetup::Begin() {
   record_.database_oid = catalog_.database_oid;
   record_.config = options_.config.Fingerprint();
   record_.snapshot = holder_->snapshot();
-  record_.snapshot_taken_at = absl::Now();
+  record_.snapshot_taken_at = SystemClock::Get()->Now();
   record_.source_now_microseconds = catalog_.source_now_microseconds;
-  record_.created_at = absl::Now();
+  record_.created_at = SystemClock::Get()->Now();
   HS_RETURN_IF_ERROR(journal_->Begin(record_, HolderName(), address_, options_.leader_lease));
   KeepLead();
   ShowMigration(false);
@@ -222,12 +223,13 @@ absl::Status MigrationSetup::CheckSameMigration(const MigrationRecord& record) {
 
 absl::Status MigrationSetup::TakeLead() {
   // A leader that died stops renewing; one that lives goes on. Two leases' time tells them apart.
-  const absl::Time deadline = absl::Now() + 2 * options_.leader_lease + absl::Seconds(2);
+  const absl::Time deadline = SystemClock::Get()->Now() + 2 * options_.leader_lease + absl::Seconds(2);
   bool said = false;
   while (true) {
     absl::Status taken = journal_->TakeLead(HolderName(), address_, options_.leader_lease);
     if (taken.ok()) break;
-    if (taken.code() != absl::StatusCode::kUnavailable || absl::Now() > deadline || state_->stop_requested())
+    if (taken.code() != absl::StatusCode::kUnavailable || SystemClock::Get()->Now() > deadline ||
+        state_->stop_requested())
       return taken;
     state_->SetPhase(v1::MigrationPhase::PHASE_CHECK, absl::StrCat("waits: ", taken.message()));
     if (!std::exchange(said, true)) LogInfo("waiting for the lead", {{"reason", taken.message()}});
@@ -270,11 +272,11 @@ absl::Status MigrationSetup::RecoverSnapshot() {
   // A keeper finds this coordinator by the address it has just written into the journal.
   // Before any row can have arrived a new snapshot is as good, and not worth a long wait.
   const absl::Duration wait = needs_keepers_ ? options_.keeper_wait : std::min(options_.keeper_wait, kShortKeeperWait);
-  const absl::Time deadline = absl::Now() + wait;
+  const absl::Time deadline = SystemClock::Get()->Now() + wait;
   absl::Status refused;
   state_->SetPhase(v1::MigrationPhase::PHASE_CHECK, "waits for a keeper that holds the source's snapshot");
-  while (absl::Now() < deadline && !state_->stop_requested()) {
-    std::optional<v1::Snapshot> held = state_->FindKeeperSnapshot(record_.snapshot, absl::Now());
+  while (SystemClock::Get()->Now() < deadline && !state_->stop_requested()) {
+    std::optional<v1::Snapshot> held = state_->FindKeeperSnapshot(record_.snapshot, SystemClock::Get()->Now());
     refused = absl::OkStatus();
     if (held.has_value()) {
       absl::StatusOr<std::unique_ptr<SnapshotHolder>> imported = SnapshotHolder::Import(options_.source, *held);
@@ -329,7 +331,7 @@ absl::Status MigrationSetup::GoOnWithoutSnapshot() {
     }
   }
   record_.snapshot = holder_->snapshot();
-  record_.snapshot_taken_at = absl::Now();
+  record_.snapshot_taken_at = SystemClock::Get()->Now();
   HS_RETURN_IF_ERROR(journal_->StoreSnapshot(record_.id, record_.snapshot));
   return journal_->StoreReport(record_.id, record_.warnings, record_.left_out);
 }

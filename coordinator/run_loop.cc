@@ -123,7 +123,7 @@ absl::Status RunLoop::ReleaseSnapshotWhenCopied() {
 
 absl::Status RunLoop::KeepSnapshot() {
   if (snapshot_released_) return absl::OkStatus();
-  const absl::Time now = absl::Now();
+  const absl::Time now = SystemClock::Get()->Now();
   if (holder_ != nullptr) {
     if (now - last_heartbeat_ < kSnapshotHeartbeat) return absl::OkStatus();
     last_heartbeat_ = now;
@@ -160,11 +160,11 @@ absl::Status RunLoop::KeepSnapshot() {
 // The target was away, or the journal has moved on: wait, read it again, go on.
 absl::Status RunLoop::RecoverFrom(const absl::Status& error) {
   if (trouble_since_ == absl::InfiniteFuture()) {
-    trouble_since_ = absl::Now();
+    trouble_since_ = SystemClock::Get()->Now();
     LogWarning("the target can't be reached or has changed; trying again", {{"error", error.message()}});
   }
   state_->SetTrouble(absl::StrCat("the journal on the target can't be written: ", error.message()));
-  while (absl::Now() - trouble_since_ <= kPatience && !state_->stop_at_once()) {
+  while (SystemClock::Get()->Now() - trouble_since_ <= kPatience && !state_->stop_at_once()) {
     absl::SleepFor(absl::Milliseconds(500));
     absl::Status loaded = LoadFromJournal(record_.id, journal_, state_);
     if (loaded.ok() || loaded.code() == absl::StatusCode::kDataLoss) return loaded;
@@ -188,9 +188,9 @@ void RunLoop::EndDeposed() {
 absl::StatusOr<RunResult> RunLoop::EndStopped() {
   if (state_->stop_at_once()) {
     state_->RevokeEverything();
-    const absl::Time deadline = absl::Now() + absl::Seconds(5);
+    const absl::Time deadline = SystemClock::Get()->Now() + absl::Seconds(5);
     int leased = 1;
-    while (leased > 0 && absl::Now() < deadline) {
+    while (leased > 0 && SystemClock::Get()->Now() < deadline) {
       HS_RETURN_IF_ERROR(TakeTurn(absl::Milliseconds(100)));
       state_->WithScheduler([&](Scheduler& scheduler) { leased = scheduler.leased_count(); });
     }

@@ -6,6 +6,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "common/clock.h"
 #include "common/grpc_status.h"
 #include "common/proto_time.h"
 
@@ -86,8 +87,9 @@ grpc::Status MigrationServiceImpl::Watch(grpc::ServerContext* context, const v1:
     for (v1::WorkerInfo& worker : state_->ListWorkers()) *event.add_workers() = std::move(worker);
     if (!writer->Write(event) || last) break;
     // In small steps, so that an ended migration or a vanished caller is noticed soon.
-    const absl::Time next = absl::Now() + interval;
-    while (absl::Now() < next && !context->IsCancelled() && !state_->ended()) absl::SleepFor(absl::Milliseconds(50));
+    const absl::Time next = SystemClock::Get()->Now() + interval;
+    while (SystemClock::Get()->Now() < next && !context->IsCancelled() && !state_->ended())
+      absl::SleepFor(absl::Milliseconds(50));
   }
   return grpc::Status::OK;
 }

@@ -6,6 +6,7 @@
 #include "common/failpoint.h"
 #include "common/log.h"
 #include "common/status_macros.h"
+#include "coordinator/failure_class.h"
 #include "coordinator/migration_state.h"
 
 namespace hypershift {
@@ -26,9 +27,26 @@ absl::Status Turn::Run(Reports reports, const Circumstances& circumstances) {
 }
 
 absl::Status Turn::TakeInReports() {
+  HS_RETURN_IF_ERROR(EndLostSessions());
   std::set<TaskId> ids = completed_;
   for (const FailureReport& report : failed_) ids.insert(report.id);
   return TakeIn({ids.begin(), ids.end()}, failed_);
+}
+
+// A worker whose connection broke has done with that session; the server may not know yet, and keep its locks: those of
+// the table, and of the task's row if the COMMIT was lost.
+absl::Status Turn::EndLostSessions() {
+  std::vector<TaskId> lost;
+  state_->WithScheduler([&](Scheduler& scheduler) {
+    for (const FailureReport& report : failed_) {
+      if (ClassifyFailure(report.retryable, report.sqlstate) != FailureClass::kOutage) continue;
+      const Task* task = scheduler.Find(report.id);
+      if (task == nullptr || task->state != TaskState::STATE_LEASED || task->attempt != report.attempt) continue;
+      lost.push_back(report.id);
+    }
+  });
+  if (lost.empty()) return absl::OkStatus();
+  return journal_->TerminateSessions(lost);
 }
 
 // Reports are hints. What has really happened to these tasks stands in the journal.

@@ -43,6 +43,7 @@ class Turn {
 
  private:
   absl::Status TakeInReports();
+  absl::Status EndLostSessions();
   absl::Status TakeIn(const std::vector<TaskId>& ids, const std::vector<FailureReport>& failures);
   absl::Status TakeBackExpired();
   absl::Status WriteAndHandOut();

@@ -64,3 +64,13 @@ project_files() {
     done
   fi
 }
+
+# Runs a program that clang's sanitizers instrumented: version 14's runtimes do not start
+# where the kernel spreads addresses too widely.
+no_aslr() {
+  if setarch -R true 2>/dev/null; then
+    setarch -R "$@"
+  else
+    "$@"
+  fi
+}

@@ -120,6 +120,7 @@ TEST(SessionSettingsTest, DependOnTheRole) {
   SessionOptions options;
   EXPECT_THAT(SessionSettingsSql(options), HasSubstr("SET row_security = off"));
   EXPECT_THAT(SessionSettingsSql(options), HasSubstr("SET lock_timeout = 0;"));
+  EXPECT_THAT(SessionSettingsSql(options), HasSubstr("SET tcp_keepalives_idle = 10;"));
   options.role = ServerRole::kTarget;
   options.lock_timeout = absl::Milliseconds(2500);
   EXPECT_THAT(SessionSettingsSql(options), Not(HasSubstr("row_security")));
