@@ -31,9 +31,12 @@ constexpr char kMarkLeaderSql[] = R"sql(
 SELECT 1 FROM _hypershift.leader WHERE epoch = $1 FOR KEY SHARE
 )sql";
 
+// Waits for nobody's lock: whoever leads holds it when it writes, and who was left behind is ended before the next try.
 constexpr char kTakeLeadSql[] = R"sql(
 INSERT INTO _hypershift.leader (holder, address, epoch, expires_at)
-VALUES ($1, $2, 1, clock_timestamp() + make_interval(secs => $3))
+SELECT $1, $2, 1, clock_timestamp() + make_interval(secs => $3)
+ WHERE NOT EXISTS (SELECT 1 FROM _hypershift.leader)
+    OR EXISTS (SELECT 1 FROM _hypershift.leader FOR UPDATE SKIP LOCKED)
 ON CONFLICT (only_row) DO UPDATE
    SET holder = excluded.holder, address = excluded.address, epoch = leader.epoch + 1, expires_at = excluded.expires_at
  WHERE leader.expires_at <= clock_timestamp()
@@ -45,8 +48,8 @@ SELECT holder, extract(epoch FROM expires_at - clock_timestamp())::float8 FROM _
 )sql";
 
 // A leader that was stopped in the middle of a write still holds the lock on its row, or locks on what it was making.
-// Whoever began before the lead expired is such a one: its transaction could only fail now, and would keep a successor
-// waiting.
+// Whoever began before the lead expired is such a one, or has been at it for longer than a lead lasts: its transaction
+// would keep a successor waiting. ($1: seconds.)
 constexpr char kEndDeposedSql[] = R"sql(
 SELECT pg_terminate_backend(a.pid)
   FROM _hypershift.leader l
@@ -54,7 +57,8 @@ SELECT pg_terminate_backend(a.pid)
                  AND k.database = (SELECT oid FROM pg_database WHERE datname = current_database())
                  AND k.mode IN ('RowShareLock', 'RowExclusiveLock') AND k.granted
   JOIN pg_stat_activity a ON a.pid = k.pid
- WHERE l.expires_at <= clock_timestamp() AND a.xact_start < l.expires_at AND a.pid <> pg_backend_pid()
+ WHERE l.expires_at <= clock_timestamp() AND a.pid <> pg_backend_pid()
+   AND a.xact_start < greatest(l.expires_at, clock_timestamp() - make_interval(secs => $1))
 )sql";
 
 constexpr char kMigrationColumnsSql[] = R"sql(
@@ -379,7 +383,7 @@ absl::Status Journal::Begin(const MigrationRecord& record, const std::string& ho
 
 absl::Status Journal::TakeLead(const std::string& holder, const std::string& address, absl::Duration leader_lease) {
   HS_ASSIGN_OR_RETURN(PgSession * session, Session());
-  HS_RETURN_IF_ERROR(session->Query(kEndDeposedSql).status());
+  HS_RETURN_IF_ERROR(session->Query(kEndDeposedSql, absl::ToDoubleSeconds(leader_lease)).status());
   HS_ASSIGN_OR_RETURN(const pqxx::result lead, AtFailpoint(Failpoint::kCoordinatorCommitSent, "take_lead", [&] {
                         return session->Query(kTakeLeadSql, holder, address, absl::ToDoubleSeconds(leader_lease));
                       }));

@@ -10,6 +10,7 @@ namespace {
 
 constexpr absl::Duration kLockTimeout = absl::Seconds(30);
 constexpr absl::Duration kLockPoll = absl::Milliseconds(100);
+constexpr absl::Duration kLateTermination = absl::Seconds(20);
 // Until the server's keepalives give a silent client up.
 constexpr absl::Duration kSilence = absl::Seconds(30);
 
@@ -197,7 +198,9 @@ void Database::CommitNow(Session* session) {
   for (const RowChange& change : changes) {
     if (change.after.session != session->id || change.before.session == session->id) continue;
     for (const SessionPtr& other : sessions_) {
-      if (other.get() == session || !other->in_transaction || other->author.task != change.after.task.id) continue;
+      if (other.get() == session || other->terminated || !other->in_transaction ||
+          other->author.task != change.after.task.id)
+        continue;
       oracle_->Violated("attempt ", change.after.task.attempt, " of task ", change.after.task.id,
                         " is claimed while a ", "transaction of attempt ", other->author.attempt, " is still open");
     }
@@ -235,15 +238,23 @@ void Database::Terminate(int64_t session_id) {
   const auto found = std::find_if(sessions_.begin(), sessions_.end(),
                                   [session_id](const SessionPtr& session) { return session->id == session_id; });
   if (found == sessions_.end()) return;
-  world_->Trace("db: session ", session_id, " is terminated");
-  Close(SessionPtr(*found).get());
+  const SessionPtr session = *found;
+  session->terminated = true;
+  const bool late = world_->random().Chance(faults_.termination_late);
+  world_->Trace("db: session ", session_id, late ? " will be terminated" : " is terminated");
+  if (late) {
+    world_->At(world_->random().Between(absl::ZeroDuration(), kLateTermination),
+               [this, session] { Close(session.get()); });
+  } else {
+    Close(session.get());
+  }
 }
 
-void Database::TerminateDeposed(const Session& except) {
+void Database::TerminateDeposed(const Session& except, absl::Duration leader_lease) {
   if (weakness_ == Weakness::kSessionsKept || leader_.expires > now()) return;
   for (const SessionPtr& session : std::vector<SessionPtr>(sessions_)) {
     if (session.get() == &except || !session->at_leader) continue;
-    if (session->transaction_began < leader_.expires) Terminate(session->id);
+    if (session->transaction_began < std::max(leader_.expires, now() - leader_lease)) Terminate(session->id);
   }
 }
 

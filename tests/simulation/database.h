@@ -48,6 +48,7 @@ struct Session {
   int64_t id = 0;
   bool client_open = true;  // What the client knows.
   bool server_open = true;
+  bool terminated = false;  // Or about to be.
   Process* client = nullptr;
   bool in_transaction = false;
   absl::Time transaction_began;
@@ -94,8 +95,8 @@ class Database {
   // False: somebody's lock is in the way.
   bool LockTable(Session* session, int table, LockMode mode);
   void Terminate(int64_t session_id);
-  // Ends the sessions that hold or want the leader's row in a transaction begun before the lead expired.
-  void TerminateDeposed(const Session& except);
+  // Ends the sessions that hold or want the leader's row in a transaction begun before the lead expired, or a lease ago.
+  void TerminateDeposed(const Session& except, absl::Duration leader_lease);
   void RollBack(Session* session);
   // The migration's own row.
   bool finished() const { return finished_; }

@@ -25,6 +25,7 @@ Faults DrawFaults(Random* random) {
   Perhaps(random, 0.05, &faults.statement_answer_lost);
   Perhaps(random, 1, &faults.session_lingers);
   Perhaps(random, 0.3, &faults.connect_fails);
+  Perhaps(random, 1, &faults.termination_late);
   if (random->Chance(0.4)) {
     faults.longest_statement_delay = random->Magnitude(absl::Milliseconds(10), absl::Seconds(3));
   }

@@ -72,8 +72,8 @@ absl::StatusOr<std::pair<std::string, absl::Duration>> SimJournal::FindLeader() 
 absl::Status SimJournal::TakeLead(const std::string& holder, absl::Duration leader_lease) {
   HS_ASSIGN_OR_RETURN(const SessionPtr session, Session());
   Database* const database = database_;
-  HS_RETURN_IF_ERROR(Execute(session, [database, session]() -> absl::StatusOr<int64_t> {
-                       database->TerminateDeposed(*session);
+  HS_RETURN_IF_ERROR(Execute(session, [database, session, leader_lease]() -> absl::StatusOr<int64_t> {
+                       database->TerminateDeposed(*session, leader_lease);
                        return 0;
                      }).status());
   const auto epoch = std::make_shared<int64_t>(0);
@@ -85,7 +85,6 @@ absl::Status SimJournal::TakeLead(const std::string& holder, absl::Duration lead
           *epoch = row->epoch + 1;
           *row = {holder, *epoch, database->now() + leader_lease};
         });
-    if (result == UpdateResult::kBlocked) return std::nullopt;
     return absl::StatusOr<int64_t>(result == UpdateResult::kHit ? 1 : 0);
   };
   HS_ASSIGN_OR_RETURN(const int64_t taken, Execute(session, take));
