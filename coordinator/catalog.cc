@@ -85,7 +85,7 @@ absl::Status ReadColumns(PgSession* session, Catalog* catalog) {
     column.traits = types.Traits(Number<Oid>(row[4]));
     column.not_null = Flag(row[5]);
     column.generated = Flag(row[6]);
-    column.collatable = Flag(row[7]);
+    column.collation = Text(row[7]);
     column.distinct = Number<double>(row[8]);
     table->second.columns.push_back(std::move(column));
   }

@@ -38,7 +38,7 @@ struct Column {
   TypeTraits traits;
   bool not_null = false;
   bool generated = false;
-  bool collatable = false;
+  std::string collation;  // Empty = its values have none; "default" = the database's.
   double distinct = 0;  // pg_stats.n_distinct, turned into a count; 0 = unknown.
 };
 

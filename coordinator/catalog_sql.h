@@ -41,7 +41,7 @@ SELECT c.oid, n.nspname, c.relname, c.relkind, c.relpersistence, c.relispartitio
 
 inline constexpr char kColumnsSql[] = R"sql(
 SELECT a.attrelid, a.attnum, a.attname, format_type(a.atttypid, a.atttypmod), a.atttypid, a.attnotnull,
-       a.attgenerated <> '', a.attcollation <> 0,
+       a.attgenerated <> '', coalesce((SELECT collname FROM pg_collation WHERE oid = a.attcollation), ''),
        coalesce(CASE WHEN s.stadistinct < 0 THEN -s.stadistinct * greatest(c.reltuples, 0) ELSE s.stadistinct END, 0)
   FROM pg_attribute a
   JOIN pg_class c ON c.oid = a.attrelid

@@ -81,7 +81,7 @@ std::string CompressionOrderBy(const Table& table, const EffectiveCompression& c
   std::vector<std::string> parts;
   const auto collate = [&table](const std::string& name) {
     const Column* column = table.FindColumn(name);
-    return column != nullptr && column->collatable ? " COLLATE \"C\"" : "";
+    return column != nullptr && !column->collation.empty() ? " COLLATE \"C\"" : "";
   };
   for (const std::string& segment : compression.segmentby) {
     parts.push_back(absl::StrCat(QuoteIdentifier(segment), collate(segment)));

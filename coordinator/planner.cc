@@ -143,7 +143,9 @@ class LoadPlanner {
     for (const EffectiveOrderBy& order : compression.orderby) {
       const Column* column = hypertable.table->FindColumn(order.column);
       if (column == nullptr) return false;
-      if (column->collatable && in_.target.collation != "C" && in_.target.collation != "POSIX") return false;
+      // The source sorts by bytes; the target orders a segment as the column is collated.
+      const std::string& collation = column->collation == "default" ? in_.target.collation : column->collation;
+      if (!collation.empty() && collation != "C" && collation != "POSIX") return false;
       const bool is_time = order.column == hypertable.config->time_column_name;
       if (!column->not_null && !is_time && in_.target.timescaledb_release() < kNullOrderFixedRelease) return false;
     }

@@ -178,7 +178,7 @@ function coordinators() {
     }));
   }
 
-  for (const place of ['journal_write[archive]', 'commit_sent[pre_data]', 'commit_sent[plan]']) {
+  for (const place of ['journal_write[archive]', 'journal_write[pre_data]', 'journal_write[plan]']) {
     // Promise: a setup may take longer than a lead lasts. The coordinator lives, so no stand-by takes its lead.
     test(`a coordinator that takes its time at ${place}`, () => within(place, async (migration) => {
       const rule = `coordinator.${place}=pause:7s`;

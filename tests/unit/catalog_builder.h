@@ -32,7 +32,7 @@ class CatalogBuilder {
       column.type_name = "type " + std::to_string(type);
       column.traits.binary_safe = true;
       column.not_null = true;
-      column.collatable = type == 25;
+      if (type == 25) column.collation = "default";
       table.columns.push_back(column);
     }
     const Oid oid = table.oid;

@@ -47,12 +47,12 @@ CREATE TRIGGER orders_keep BEFORE UPDATE ON orders FOR EACH ROW EXECUTE FUNCTION
 const ordinaryRelations = ['customers', 'orders', 'events', 'totals'];
 const ordinaryConfig = 'parallel_min_table_size: 1\nverify: true\nparallel: 3\nforeign_keys_priority: deferred\n';
 
-// Two hypertables: one that is compressed as it arrives, and one whose order can't be had by then, so that its chunks are
+// Two hypertables: one that is compressed as it arrives, and one whose order only the target knows, so that its chunks are
 // compressed once more. The last chunks are too young to be compressed.
 const hypertableSchema = [`
 CREATE TABLE metrics (at timestamptz NOT NULL, device int NOT NULL, value double precision, PRIMARY KEY (at, device));
 INSERT INTO metrics SELECT date_trunc('day', now()) - i * interval '20 minutes', i % 5, sin(i) FROM generate_series(1, 400) i;
-CREATE TABLE labels (at timestamptz NOT NULL, label text NOT NULL, n int);
+CREATE TABLE labels (at timestamptz NOT NULL, label text COLLATE ucs_basic NOT NULL, n int);
 INSERT INTO labels SELECT date_trunc('day', now()) - i * interval '20 minutes', 'label ' || i % 7, i FROM generate_series(1, 400) i;
 CREATE INDEX labels_at ON labels (at)`,
 'VACUUM ANALYZE'];
