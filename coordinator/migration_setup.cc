@@ -232,9 +232,14 @@ absl::Status MigrationSetup::TakeLead() {
         state_->stop_requested())
       return taken;
     state_->SetPhase(v1::MigrationPhase::PHASE_CHECK, absl::StrCat("waits: ", taken.message()));
-    if (!std::exchange(said, true)) LogInfo("waiting for the lead", {{"reason", taken.message()}});
+    if (!std::exchange(said, true)) {
+      LogInfo("waiting for the lead", {{"reason", taken.message()}});
+      // Workers are of use to whoever leads.
+      state_->SetStandby(true);
+    }
     absl::SleepFor(absl::Milliseconds(300));
   }
+  state_->SetStandby(false);
   KeepLead();
   return journal_->ExtendLeases(record_.id, options_.times.lease_duration);
 }

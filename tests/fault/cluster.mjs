@@ -4,8 +4,9 @@ import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { psql, startServer, withDatabase } from '../integration/support/servers.mjs';
 
-// Runs a program without blocking: the proxies must go on meanwhile. Resolves with what it printed, or rejects.
-export function execute(command, args, { input = '', env = process.env } = {}) {
+// Runs a program without blocking: the proxies must go on meanwhile. Resolves with what it printed, or rejects. `leaves` whom
+// it starts: a server that pg_ctl started keeps the pipes open.
+export function execute(command, args, { input = '', env = process.env, leaves = false } = {}) {
   return new Promise((resolve, reject) => {
     const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'pipe'], env, cwd: '/' });
     let out = '';
@@ -13,9 +14,9 @@ export function execute(command, args, { input = '', env = process.env } = {}) {
     child.stdout.on('data', (chunk) => (out += chunk));
     child.stderr.on('data', (chunk) => (err += chunk));
     child.on('error', reject);
-    child.on('exit', (code) => {
-      // Not 'close': a server that pg_ctl started would keep the pipes open.
-      setImmediate(() => (code === 0 ? resolve(out) : reject(new Error(`${command} ended with ${code}: ${err || out}`))));
+    child.on(leaves ? 'exit' : 'close', (code) => {
+      if (code === 0) resolve(out);
+      else reject(new Error(`${command} ended with ${code}: ${err || out}`));
     });
     child.stdin.on('error', () => {}); // It may not want to read.
     child.stdin.end(input);
@@ -43,8 +44,8 @@ export class Cluster {
   async control(...args) {
     const bindir = readFileSync(join(this.folder, 'bindir'), 'utf8');
     const command = [join(bindir, 'pg_ctl'), ...args, '-D', join(this.folder, 'cluster/data'), '-w', '-t', '60', '-s'];
-    if (process.getuid() === 0) await execute('runuser', ['-u', 'postgres', '--', ...command]);
-    else await execute(command[0], command.slice(1));
+    if (process.getuid() === 0) await execute('runuser', ['-u', 'postgres', '--', ...command], { leaves: true });
+    else await execute(command[0], command.slice(1), { leaves: true });
   }
 
   // immediate: as after a crash. fast: sessions are told.

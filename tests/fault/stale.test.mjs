@@ -88,6 +88,8 @@ async function deafWorker(t, name, coordinatorRules, workerRules = []) {
   const late = listen(one.migration.worker('late', [claim, ...workerRules], { slots: 1, coordinators: [`127.0.0.1:${proxy.port}`] }));
   await one.stopAt(late, claim);
   const task = await one.leasedTo('late');
+  // Who hears nothing looks into the journal for whoever leads.
+  await ask(one.migration.to, `UPDATE _hypershift.leader SET address = '127.0.0.1:${proxy.port}'`);
   proxy.silence({ milliseconds: 120_000 });
   return { one, migration: one.migration, address, coordinator, late, task };
 }

@@ -5,8 +5,8 @@ import { Cluster, execute } from '../cluster.mjs';
 import { startServer, until, value } from '../../integration/support/servers.mjs';
 
 const asPostgres = (command, args) => (process.getuid() === 0
-  ? execute('runuser', ['-u', 'postgres', '--', command, ...args])
-  : execute(command, args));
+  ? execute('runuser', ['-u', 'postgres', '--', command, ...args], { leaves: true })
+  : execute(command, args, { leaves: true }));
 
 // Copies `primary` into `folder` and starts it as its stand-by, with these settings ("name=value").
 export async function startReplica(primary, folder, settings = []) {
