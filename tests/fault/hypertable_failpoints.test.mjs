@@ -1,7 +1,7 @@
 // The failpoints of steps that only a hypertable needs, with every action; see failpoints.test.mjs.
 import { after, before, test } from 'node:test';
 import { World } from './support/migration.mjs';
-import { groups } from './support/scenes.mjs';
+import { chosen } from './support/scenes.mjs';
 import { survive } from './support/survive.mjs';
 
 let world;
@@ -13,6 +13,6 @@ after(() => world?.stop());
 
 // Promise: chunks are made, compressed and given their policies once, whatever step fails, is killed, is late, or is done
 // although it is said to have failed.
-for (const group of groups.filter(({ scene }) => scene === 'hypertables')) {
+for (const group of chosen.filter(({ scene }) => scene === 'hypertables')) {
   test(`hypertables: ${group.name}`, { timeout: 400_000 }, () => survive(world, group));
 }

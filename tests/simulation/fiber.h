@@ -48,7 +48,7 @@ class Fiber {
   void* fake_stack_outside_ = nullptr;
   const void* outside_stack_bottom_ = nullptr;
   size_t outside_stack_bytes_ = 0;
-  void* outside_thread_ = nullptr;
+  [[maybe_unused]] void* outside_thread_ = nullptr;
 };
 
 }  // namespace hypershift::simulation

@@ -2,10 +2,12 @@
 //
 // One migration carries the rules of one point and one action, a rule for each detail: each fires once, wherever the
 // migration passes it, and each end that a rule causes is followed by the same command again. HYPERSHIFT_FAULT_MATRIX=each
-// gives every rule a migration of its own.
+// gives every rule a migration of its own; 2/3 runs the second of three parts.
 import { actionOf, actions, failpoints } from './matrix.mjs';
 
-export const apart = process.env.HYPERSHIFT_FAULT_MATRIX === 'each';
+const { HYPERSHIFT_FAULT_MATRIX: choice = '' } = process.env;
+const apart = choice === 'each';
+const part = choice.match(/^([1-9])\/([1-9])$/);
 
 const detailsOf = (point) => failpoints.find(({ name }) => name === point).details;
 const rule = (point, detail, action, pass = '') => `${point}${detail && `[${detail}]`}=${action}${pass}`;
@@ -25,12 +27,26 @@ const lostWrites = ['replace_load', 'store_snapshot'];
 const interruption = 'worker.commit_sent[KIND_COPY]=exit@3';
 
 const groups = [];
-function add(scene, name, rules, options = {}) {
-  if (!apart) {
-    groups.push({ scene, name, rules, ...options });
-  } else {
-    for (const one of rules) groups.push({ scene, name: one, rules: [one], ...options });
+function add(scene, name, rules, { helpers = [] } = {}) {
+  if (apart) {
+    for (const one of rules) groups.push({ scene, name: one, rules: [one], helpers });
+    return;
   }
+  const shared = sharedName(rules[0]);
+  const group = groups.find((other) => shared !== null && other.scene === scene && other.name === shared);
+  if (group === undefined) {
+    groups.push({ scene, name: shared ?? name, rules: [...rules], helpers: [...helpers] });
+  } else {
+    group.rules.push(...rules);
+    group.helpers.push(...helpers.filter((helper) => !group.helpers.includes(helper)));
+  }
+}
+
+// What stops nobody can be had in one migration: every pause, and what a keeper says again.
+function sharedName(rule) {
+  const action = actionOf(rule);
+  if (action === 'pause') return 'every pause';
+  return rule.startsWith('keeper:') && action !== 'exit' ? `keeper's ${action}` : null;
 }
 
 for (const action of actions) {
@@ -88,6 +104,10 @@ add('workers', 'a worker alone dies in its calls', ['worker.rpc_sent', 'worker.r
 add('workers', 'a worker alone dies with its snapshot', ['worker.snapshot_import', 'worker.snapshot_export'].map((point) => rule(point, '', 'exit')));
 
 export { groups };
+// Every part has something of every scene.
+const place = ({ scene }, i) => groups.slice(0, i).filter((other) => other.scene === scene).length;
+export const chosen = part ? groups.filter((group, i) => place(group, i) % Number(part[2]) === Number(part[1]) - 1) : groups;
+if (part) console.log(`part ${choice} of the matrix: ${chosen.length} of ${groups.length} migrations`);
 
 // Steps before any task runs: their failure may end the command with an error; all others are got over.
 const setup = [...firstWrites.slice(0, 6), ...resumedWrites, ...lostWrites, 'replace_verifications'];

@@ -8,7 +8,7 @@ import { until } from '../../integration/support/servers.mjs';
 const limit = 40;
 
 class Rules {
-  constructor(migration, { rules, helpers = [] }) {
+  constructor(migration, { rules, helpers }) {
     this.migration = migration;
     this.left = [...helpers, ...rules];
   }
