@@ -127,12 +127,13 @@ describe('a worker', { concurrency: 4 }, () => {
   test('that commits while its lease is taken back has committed', { timeout: 240_000 }, async (t) => {
     const looked = 'coordinator.lease_expiry=pause:1ms';
     const { one, migration, address, coordinator, late, task } =
-      await deafWorker(t, 'taken back', [looked, 'coordinator.journal_write[turn]=pause:5s@2x4']);
+      await deafWorker(t, 'taken back', [looked, 'coordinator.journal_write[turn]=pause:10s@2x3']);
     await until('its session to be looked for', () => migration.fired().includes(looked));
     late.child.kill('SIGCONT');
     const second = migration.worker('w2', [], { coordinators: [address] });
     await one.endsWell(coordinator, second);
-    assert.equal(await one.count(`id = ${task} AND attempt = 1`), 1, 'the lease had been given away before the worker was back');
+    assert.equal(await one.count(`id = ${task} AND attempt = 1`), 1,
+      `the lease had been given away before the worker was back:\n${migration.fired().join('\n')}\n${(await coordinator.done).stderr}\n${late.said}`);
   });
 });
 

@@ -102,3 +102,5 @@ try {
   await servers?.target.stop();
   place.remove();
 }
+// What faults left half open must not keep it.
+process.exit();

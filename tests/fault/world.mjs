@@ -28,7 +28,8 @@ export class World {
     Object.assign(this, { members: [], proxies: [], problems: [], counts: {}, endings: {}, flags: [], pending: new Set(), timers: new Set() });
     // Each loss of the snapshot: {snapshot, done: the tables whose ranges had all been copied under it}.
     this.losses = [];
-    // Whether the keeper holds the snapshot: from then on it can't be lost where no fault hits the keeper.
+    // Whether the keeper holds the snapshot, and rows were read under it: from then on it can't be lost where no fault hits the
+    // keeper. (Before the first row a new snapshot is as good, and a coordinator does not look for a keeper for long.)
     this.kept = false;
     this.began = Date.now();
     this.over = false;
@@ -301,10 +302,11 @@ export class World {
         const held = await ask(this.source.uri, `SELECT 1 FROM pg_stat_activity WHERE client_port = ANY('{${ports.join()}}') AND
           state = 'idle in transaction' AND backend_xmin IS NOT NULL AND datname = current_database()`);
         if (held.length > 0) {
-          const [snapshot] = await ask(this.target.uri, 'SELECT snapshot FROM _hypershift.migration');
+          const [snapshot] = await ask(this.target.uri, `SELECT snapshot FROM _hypershift.migration
+            WHERE EXISTS (SELECT 1 FROM _hypershift.task WHERE kind = 'copy' AND state = 'done')`);
           this.keptSnapshot = snapshot;
-          this.kept = true;
-          this.note(`the keeper holds ${snapshot}`);
+          this.kept = snapshot !== undefined;
+          if (this.kept) this.note(`the keeper holds ${snapshot}`);
         }
       } catch {
         // A server restarts just now.
