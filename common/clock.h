@@ -27,7 +27,9 @@ class SystemClock : public Clock {
     static const SystemClock* const kClock = new SystemClock;
     return kClock;
   }
-  absl::Time Now() const override { return began_ + absl::FromChrono(std::chrono::steady_clock::now() - steady_began_); }
+  absl::Time Now() const override {
+    return began_ + absl::FromChrono(std::chrono::steady_clock::now() - steady_began_);
+  }
 
  private:
   SystemClock() : began_(absl::Now()), steady_began_(std::chrono::steady_clock::now()) {}

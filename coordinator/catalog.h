@@ -39,7 +39,7 @@ struct Column {
   bool not_null = false;
   bool generated = false;
   std::string collation;  // Empty = its values have none; "default" = the database's.
-  double distinct = 0;  // pg_stats.n_distinct, turned into a count; 0 = unknown.
+  double distinct = 0;    // pg_stats.n_distinct, turned into a count; 0 = unknown.
 };
 
 struct Table {

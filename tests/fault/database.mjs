@@ -56,8 +56,9 @@ CREATE INDEX ON documents (title);
 `;
 
 // Fills a database. From standard input, since \\gexec is psql's.
-export function makeStormDatabase(uri, { large }) {
-  const sql = `${smallTables}${large ? largeTables(22000, 5500) : largeTables(500, 100)}ANALYZE;`;
+// `megabytes`: about.
+export function makeStormDatabase(uri, { megabytes }) {
+  const sql = `${smallTables}${largeTables(200 * megabytes, 50 * megabytes)}ANALYZE;`;
   const result = spawnSync(psql, ['-X', '-q', '-v', 'ON_ERROR_STOP=1', '-d', uri], { input: sql, encoding: 'utf8' });
   if (result.status !== 0) throw new Error(result.stderr);
 }

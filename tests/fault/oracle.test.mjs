@@ -31,7 +31,7 @@ INSERT INTO _hypershift.task SELECT 'm', id, 'index', 'done', '', 0 FROM _hypers
 before(async () => {
   server = await startServer('source-server', join(place.folder, 's'));
   source = makeDatabase(server.uri);
-  makeStormDatabase(source, { large: false });
+  makeStormDatabase(source, { megabytes: 2.5 });
   copy = makeDatabase(server.uri, new URL(source).pathname.slice(1));
   query(copy, journalSql);
   expected = fingerprints(source);

@@ -31,7 +31,7 @@ async function stateOf(snapshot, name) {
 before(async () => {
   cluster = await Cluster.start(join(place.folder, 's'));
   template = await cluster.makeDatabase('storm_template');
-  makeStormDatabase(template, { large: false });
+  makeStormDatabase(template, { megabytes: 2.5 });
   source = await cluster.makeDatabase('source', 'storm_template');
   await change(3);
   const first = await snapshotNow();

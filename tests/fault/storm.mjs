@@ -1,4 +1,4 @@
-// storm.mjs --seeds 1,2,3 [--target postgres|embedded|URI] [--logs FOLDER] [--deadline SECONDS] [--keep-logs]
+// storm.mjs --seeds 1,2,3 [--target postgres|embedded|URI] [--logs FOLDER] [--megabytes N] [--deadline SECONDS] [--keep-logs]
 // Runs seeds one after the other against servers of its own and prints one JSON object a line for each. scripts/storm starts it.
 import { rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
@@ -16,7 +16,7 @@ import { World } from './world.mjs';
 const { values: options } = parseArgs({
   options: {
     seeds: { type: 'string' }, target: { type: 'string', default: 'postgres' }, logs: { type: 'string' },
-    deadline: { type: 'string', default: '300' }, 'keep-logs': { type: 'boolean', default: false },
+    megabytes: { type: 'string', default: '110' }, deadline: { type: 'string', default: '300' }, 'keep-logs': { type: 'boolean', default: false },
   },
 });
 
@@ -44,7 +44,7 @@ async function prepare(folder) {
     target = await startServer('target-server', join(folder, 't'));
   }
   const template = await source.makeDatabase('storm_template');
-  makeStormDatabase(template, { large: options.target === 'postgres' });
+  makeStormDatabase(template, { megabytes: options.target === 'postgres' ? Number(options.megabytes) : 2.5 });
   const [bytes] = query(template, 'SELECT sum(pg_table_size(oid)) FROM pg_class WHERE relnamespace = \'public\'::regnamespace');
   return { source, target, template, bytes: Number(bytes), expected: fingerprints(template) };
 }

@@ -1,4 +1,4 @@
-// storms.mjs N [--seed S] [--jobs J] [--target postgres|embedded|URI] [--results FILE] [--logs FOLDER] [--deadline S] [--keep-logs] [--figures]
+// storms.mjs N [--seed S] [--jobs J] [--target postgres|embedded|URI] [--results FILE] [--logs FOLDER] [--megabytes N] [--deadline S] [--keep-logs] [--figures]
 // The seeds S to S + N - 1, J at a time; see scripts/storm. A line for each as it ends, a table in the end.
 import { spawn } from 'node:child_process';
 import { appendFileSync, mkdirSync, readFileSync } from 'node:fs';
@@ -13,7 +13,7 @@ const { values: options, positionals } = parseArgs({
   options: {
     seed: { type: 'string', default: '1' }, jobs: { type: 'string', default: '1' }, target: { type: 'string', default: 'postgres' },
     results: { type: 'string', default: join(root, '.cache/storm/results.jsonl') }, logs: { type: 'string', default: join(root, '.cache/storm') },
-    deadline: { type: 'string', default: '300' }, 'keep-logs': { type: 'boolean', default: false },
+    megabytes: { type: 'string', default: '110' }, deadline: { type: 'string', default: '300' }, 'keep-logs': { type: 'boolean', default: false },
     figures: { type: 'boolean', default: false },
   },
 });
@@ -43,7 +43,7 @@ function report(result) {
 // Each job has servers of its own, since storms restart them.
 function job(number) {
   const seeds = Array.from({ length: count }, (_, i) => first + i).filter((_, i) => i % jobs === number);
-  const args = ['--seeds', seeds.join(), '--target', options.target, '--logs', options.logs, '--deadline', options.deadline];
+  const args = ['--seeds', seeds.join(), '--target', options.target, '--logs', options.logs, '--megabytes', options.megabytes, '--deadline', options.deadline];
   if (options['keep-logs']) args.push('--keep-logs');
   const child = spawn(process.execPath, [join(root, 'tests/fault/storm.mjs'), ...args], { stdio: ['ignore', 'pipe', 'inherit'] });
   createInterface({ input: child.stdout }).on('line', (line) => report(JSON.parse(line)));

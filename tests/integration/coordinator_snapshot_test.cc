@@ -1,14 +1,15 @@
-// The coordinator's hold on a snapshot, against a real server: HYPERSHIFT_TEST_SOURCE_URI. Without it the tests are skipped.
+// The coordinator's hold on a snapshot, against a real server: HYPERSHIFT_TEST_SOURCE_URI. Without it the tests are
+// skipped.
 //
 // Promise: an id alone is never trusted. What it stands for now must be the migration's snapshot, of the same server.
-#include "coordinator/snapshot.h"
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <cstdlib>
 #include <memory>
 #include <string>
+
+#include "coordinator/snapshot.h"
 
 namespace hypershift {
 namespace {

@@ -95,7 +95,8 @@ class Database {
   // False: somebody's lock is in the way.
   bool LockTable(Session* session, int table, LockMode mode);
   void Terminate(int64_t session_id);
-  // Ends the sessions that hold or want the leader's row in a transaction begun before the lead expired, or a lease ago.
+  // Ends the sessions that hold or want the leader's row in a transaction begun before the lead expired, or a lease
+  // ago.
   void TerminateDeposed(const Session& except, absl::Duration leader_lease);
   void RollBack(Session* session);
   // The migration's own row.

@@ -22,8 +22,8 @@ struct Faults {
   // Of the connections that break, those whose session the server keeps until it notices.
   double session_lingers = 0;
   double connect_fails = 0;
-  // Of the sessions that are terminated, those that go on for a while: the server only sends a signal, and does not even
-  // that where a session can't be told by its process.
+  // Of the sessions that are terminated, those that go on for a while: the server only sends a signal, and does not
+  // even that where a session can't be told by its process.
   double termination_late = 0;
   absl::Duration longest_statement_delay = absl::Milliseconds(5);
 
