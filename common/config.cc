@@ -46,16 +46,16 @@ std::string ColumnProblem(const HypertableConfig& hypertable) {
   std::set<std::string> segmentby, orderby;
   for (const std::string& column : hypertable.compress->segmentby) {
     if (column == hypertable.time_column_name) {
-      return absl::StrCat("the time column '", Printable(column), "' can't be in 'segmentby'");
+      return absl::StrCat("the time column ", InQuotes(column), " can't be in 'segmentby'");
     }
-    if (!segmentby.insert(column).second) return absl::StrCat("'segmentby' names '", Printable(column), "' twice");
+    if (!segmentby.insert(column).second) return absl::StrCat("'segmentby' names ", InQuotes(column), " twice");
   }
   for (const OrderByColumn& entry : hypertable.compress->orderby) {
     if (!orderby.insert(entry.column).second) {
-      return absl::StrCat("'orderby' names '", Printable(entry.column), "' twice");
+      return absl::StrCat("'orderby' names ", InQuotes(entry.column), " twice");
     }
     if (segmentby.count(entry.column) > 0) {
-      return absl::StrCat("'", Printable(entry.column), "' can't be in both 'segmentby' and 'orderby'");
+      return absl::StrCat(InQuotes(entry.column), " can't be in both 'segmentby' and 'orderby'");
     }
   }
   return "";

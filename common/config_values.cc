@@ -26,7 +26,7 @@ int64_t UnitLength(absl::string_view unit) {
 }
 
 absl::Status IntervalError(absl::string_view text, absl::string_view problem) {
-  return absl::InvalidArgumentError(absl::StrCat("'", Printable(text), "' is not an interval: ", problem));
+  return absl::InvalidArgumentError(absl::StrCat(InQuotes(text), " is not an interval: ", problem));
 }
 
 // Where the column's name at the front of an ordering ends.
@@ -78,8 +78,8 @@ absl::StatusOr<OrderByColumn> ParseOrderBy(absl::string_view text) {
     next += 2;
   }
   if (next < words.size()) {
-    return absl::InvalidArgumentError(absl::StrCat("'", Printable(trimmed), "': '", Printable(words[next]),
-                                                   "' does not fit: write column [asc|desc] [nulls first|last]"));
+    return absl::InvalidArgumentError(absl::StrCat(InQuotes(trimmed), ": ", InQuotes(words[next]),
+                                                   " does not fit: write column [asc|desc] [nulls first|last]"));
   }
   return column;
 }

@@ -7,8 +7,10 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/str_replace.h"
 #include "common/status_macros.h"
 
 namespace hypershift {
@@ -39,7 +41,7 @@ std::string Doubled(absl::string_view text, char quote) {
 }
 
 absl::Status NameError(absl::string_view text, absl::string_view problem) {
-  return absl::InvalidArgumentError(absl::StrCat("'", Printable(text), "': ", problem));
+  return absl::InvalidArgumentError(absl::StrCat(InQuotes(text), ": ", problem));
 }
 
 // Takes a quoted identifier off the front of `*rest`; `text` is the whole, for messages.
@@ -112,6 +114,14 @@ size_t EditDistance(absl::string_view a, absl::string_view b) {
 }
 
 }  // namespace
+
+std::string InQuotes(absl::string_view text) {
+  const std::string dense = absl::StrReplaceAll(text, {{" ", ""}, {"\t", ""}});
+  if (absl::StrContains(dense, "://") || absl::StrContains(dense, "password=")) {
+    return "(a connection string, not shown)";
+  }
+  return absl::StrCat("'", Printable(text), "'");
+}
 
 std::string Printable(absl::string_view text) {
   std::string result;

@@ -46,6 +46,10 @@ absl::StatusOr<std::string> ParseIdentifier(absl::string_view text);
 // The same text with control characters as \xNN, so that it can't break a line of a message or command a terminal.
 std::string Printable(absl::string_view text);
 
+// What a user wrote, for a message about it: printable and in quotes; or that it is a connection string, which may hold
+// a password and stands in the wrong place.
+std::string InQuotes(absl::string_view text);
+
 // The candidate nearest to `name` by edit distance, or empty if none is near: for "did you mean".
 std::string NearestName(absl::string_view name, const std::vector<std::string>& candidates);
 

@@ -44,10 +44,10 @@ class Fiber {
   ucontext_t outside_;
   bool ended_ = false;
   // The sanitizers' own.
-  void* fake_stack_inside_ = nullptr;
-  void* fake_stack_outside_ = nullptr;
-  const void* outside_stack_bottom_ = nullptr;
-  size_t outside_stack_bytes_ = 0;
+  [[maybe_unused]] void* fake_stack_inside_ = nullptr;
+  [[maybe_unused]] void* fake_stack_outside_ = nullptr;
+  [[maybe_unused]] const void* outside_stack_bottom_ = nullptr;
+  [[maybe_unused]] size_t outside_stack_bytes_ = 0;
   [[maybe_unused]] void* outside_thread_ = nullptr;
 };
 

@@ -9,6 +9,7 @@ namespace hypershift {
 namespace {
 
 using testing::HasSubstr;
+using testing::Not;
 
 // No name can end a statement, whatever the source calls its tables.
 TEST(QuoteTest, QuotesAndDoubles) {
@@ -74,6 +75,14 @@ TEST(ParseIdentifierTest, TakesOneName) {
 
 TEST(PrintableTest, NeutralisesControlCharacters) {
   EXPECT_EQ(Printable("a\nb\x1b[2J\x7f ü"), "a\\x0ab\\x1b[2J\\x7f ü");
+}
+
+// Promise: a password in the wrong place stays unsaid.
+TEST(InQuotesTest, DoesNotRepeatAConnectionString) {
+  EXPECT_EQ(InQuotes("a\nb"), "'a\\x0ab'");
+  EXPECT_EQ(InQuotes("password_hash"), "'password_hash'");
+  EXPECT_THAT(InQuotes("postgres://me:secret@host/base"), Not(HasSubstr("secret")));
+  EXPECT_THAT(InQuotes("host=h password = secret"), Not(HasSubstr("secret")));
 }
 
 TEST(NearestNameTest, FindsSlipsButNotOtherWords) {
