@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { FaultProxy } from './proxy.mjs';
 import { startReplica, untilReplayed } from './support/replica.mjs';
 import { largeTable, Scene, smallTable } from './support/scene.mjs';
-import { query, sleep, until, value, withDatabase } from '../integration/support/servers.mjs';
+import { query, until, value, withDatabase } from '../integration/support/servers.mjs';
 
 let scene;
 before(async () => {
@@ -35,11 +35,11 @@ test('a stand-by as the source', async (t) => {
 
   await replica.set('hot_standby_feedback', 'on');
   const running = [move.coordinator({ from }), move.worker({ from, to: move.to.replace(`:${scene.target.port}/`, `:${proxy.port}/`) })];
-  await until('copies that run', () => move.count("kind = 'copy' AND state = 'leased'") > 1);
+  await until('copies that run', async () => await move.count("kind = 'copy' AND state = 'leased'") > 1);
   query(move.from, "DELETE FROM big WHERE id % 2 = 0; UPDATE small SET t = 'changed'");
   query(move.from, 'VACUUM');
   await untilReplayed(scene.source, replica);
-  assert.ok(move.count("kind = 'copy' AND state <> 'done'") > 0, 'everything had been copied before the rows were removed');
+  assert.ok(await move.count("kind = 'copy' AND state <> 'done'") > 0, 'everything had been copied before the rows were removed');
   proxy.rate = 0;
   await move.endsWell(...running);
   move.assertWhole();
@@ -59,22 +59,19 @@ test('the target fails over to its stand-by', async (t) => {
   });
   const hosts = (first) => `postgres://postgres@127.0.0.1:${first},127.0.0.1:${replica.port}/${nameOf(move.to)}`;
   const running = [move.coordinator({ to: hosts(port) }), move.worker({ to: hosts(primary.port) })];
-  await until('copies that run', () => move.count("kind = 'copy' AND state = 'leased'") > 1);
+  await until('copies that run', async () => await move.count("kind = 'copy' AND state = 'leased'") > 1);
   // What is committed from here on is lost.
   await replica.set('primary_conninfo', '');
   await until('it to be cut off', () => value(replica.uri, 'SELECT count(*) FROM pg_stat_wal_receiver') === '0');
-  const before = move.count("kind = 'copy' AND state = 'done'");
+  const before = await move.count("kind = 'copy' AND state = 'done'");
   primary.rate = 8e6;
-  await until('ranges that will be lost', async () => {
-    await sleep(200); // Asking blocks the proxy.
-    return move.count("kind = 'copy' AND state = 'done'") > before;
-  });
-  const lost = move.count("kind = 'copy' AND state = 'done'");
+  await until('ranges that will be lost', async () => await move.count("kind = 'copy' AND state = 'done'") > before);
+  const lost = await move.count("kind = 'copy' AND state = 'done'");
   await scene.target.kill();
   await primary.stop();
   move.to = withDatabase(replica.uri, nameOf(move.to));
   await replica.control('promote');
-  assert.ok(move.count("kind = 'copy' AND state = 'done'") < lost, 'nothing was lost');
+  assert.ok(await move.count("kind = 'copy' AND state = 'done'") < lost, 'nothing was lost');
   await move.endsWell(...running);
   move.assertWhole();
 });

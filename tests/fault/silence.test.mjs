@@ -52,13 +52,13 @@ test('a silent network is noticed within 30 s', async (t) => {
   const worker = start(['netns', 'exec', host, programs.worker, '--coordinator', move.address(), '-s', from, '-t', to,
     '--name', 'far', '--slots', '2'], {}, { program: 'ip' });
   move.running.push(worker);
-  await until('copies that run', () => move.count("kind = 'copy' AND state = 'leased'") > 1);
+  await until('copies that run', async () => await move.count("kind = 'copy' AND state = 'leased'") > 1);
   await sleep(1000);
 
   ip('link', 'set', `${cable}a`, 'down');
   const silent = Date.now();
   const failed = () => move.count("kind = 'copy' AND error <> ''");
-  await until('it to notice', () => failed() > 0, 45);
+  await until('it to notice', async () => await failed() > 0, 45);
   const noticed = Date.now() - silent;
   console.log(`noticed after ${noticed} ms`);
   assert.ok(noticed < 30000, `noticed after ${noticed} ms`);

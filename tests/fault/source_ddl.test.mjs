@@ -23,7 +23,7 @@ test('a rewritten source table stops alone', async (t) => {
   const move = scene.move(Object.keys(rewrites).map(smallTable).join('') + smallTable('untouched'));
   t.after(() => move.end());
   const coordinator = move.coordinator();
-  await until('a plan', () => move.count("kind = 'copy'") === 5);
+  await until('a plan', async () => await move.count("kind = 'copy'") === 5);
   for (const statement of Object.values(rewrites)) query(move.from, statement);
   const worker = move.worker();
   const { code, stderr } = await coordinator.done;

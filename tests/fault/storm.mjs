@@ -22,11 +22,12 @@ const { values: options } = parseArgs({
 
 const times = { lease: 2, leaderLease: 2, keeperWait: 8 };
 
-// Below those that the kernel takes for outgoing connections, since a killed coordinator must have its port again.
+// Below those that the kernel takes for outgoing connections and the tests' servers for themselves, since a killed coordinator
+// must have its port again.
 async function freePort() {
   for (;;) {
     const server = createServer();
-    const port = 20_000 + Math.floor(Math.random() * 12_000);
+    const port = 12_000 + Math.floor(Math.random() * 8_000);
     const free = await new Promise((resolve) => server.once('error', () => resolve(false)).listen(port, '127.0.0.1', () => resolve(true)));
     await new Promise((resolve) => server.close(resolve));
     if (free) return port;

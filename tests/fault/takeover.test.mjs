@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import { after, before, describe, test } from 'node:test';
+import { ask } from './cluster.mjs';
 import { findProblems } from './oracle.mjs';
 import { FaultProxy } from './proxy.mjs';
 import { largeTable, Scene, smallTable } from './support/scene.mjs';
@@ -27,14 +28,14 @@ async function begin(t, rate) {
   const leader = move.coordinator();
   const coordinators = [move.address('a'), move.address('b')];
   const workers = ['w1', 'w2'].map((name) => move.worker({ name, coordinators, to }));
-  await until('a range', () => move.count("kind = 'copy' AND state = 'done'") > 0, 180);
+  await until('a range', async () => await move.count("kind = 'copy' AND state = 'done'") > 0, 180);
   const standby = move.coordinator({ name: 'b', more: ['--standby'] });
-  await until('copies that run', () => move.count("kind = 'copy' AND state = 'leased'") > 1);
+  await until('copies that run', async () => await move.count("kind = 'copy' AND state = 'leased'") > 1);
   return { move, proxy, leader, standby, workers };
 }
 
-const holder = (move) => value(move.to, 'SELECT address FROM _hypershift.leader WHERE expires_at > clock_timestamp()');
-const snapshot = (move) => value(move.to, 'SELECT snapshot FROM _hypershift.migration');
+const holder = async (move) => (await ask(move.to, 'SELECT address FROM _hypershift.leader WHERE expires_at > clock_timestamp()'))[0];
+const snapshot = async (move) => (await ask(move.to, 'SELECT snapshot FROM _hypershift.migration'))[0];
 const writeToSource = (move) => query(move.from, `INSERT INTO big SELECT -i, 'later' FROM generate_series(1, 500) i;
   DELETE FROM big WHERE id % 3 = 0; UPDATE small SET t = 'changed'`);
 
@@ -44,18 +45,18 @@ describe('takeover', { concurrency: 3 }, () => {
   // to, keeps the workers and what they run, and the target equals the source as of the snapshot.
   test('a stand-by takes over from a killed leader', async (t) => {
     const { move, proxy, leader, standby, workers } = await begin(t, 2e6);
-    const before = snapshot(move);
-    const attempts = move.count("kind = 'copy' AND attempt > 1");
+    const before = await snapshot(move);
+    const attempts = await move.count("kind = 'copy' AND attempt > 1");
     leader.child.kill('SIGKILL');
     const killed = Date.now();
     writeToSource(move);
-    assert.ok(move.count("kind = 'copy' AND state <> 'done'") > 0, 'everything had been copied before it was killed');
-    await until('a new leader', () => holder(move) === move.address('b'), 15);
+    assert.ok(await move.count("kind = 'copy' AND state <> 'done'") > 0, 'everything had been copied before it was killed');
+    await until('a new leader', async () => await holder(move) === move.address('b'), 15);
     assert.ok(Date.now() - killed < 15000);
     proxy.rate = 0;
     await move.endsWell(standby, ...workers);
-    assert.equal(snapshot(move), before);
-    assert.equal(move.count("kind = 'copy' AND attempt > 1"), attempts, 'what the workers ran was given away');
+    assert.equal(await snapshot(move), before);
+    assert.equal(await move.count("kind = 'copy' AND attempt > 1"), attempts, 'what the workers ran was given away');
     move.assertWhole();
   });
 
@@ -64,14 +65,14 @@ describe('takeover', { concurrency: 3 }, () => {
   test('a deposed leader that wakes up can do nothing', async (t) => {
     const { move, proxy, leader, standby, workers } = await begin(t, 2e6);
     leader.child.kill('SIGSTOP');
-    await until('a new leader', () => holder(move) === move.address('b'), 15);
+    await until('a new leader', async () => await holder(move) === move.address('b'), 15);
     const epoch = value(move.to, 'SELECT epoch FROM _hypershift.leader');
     leader.child.kill('SIGCONT');
     const { code, stderr } = await leader.done;
     assert.notEqual(code, 0);
     assert.match(stderr, /another coordinator has taken the lead/);
     assert.equal(value(move.to, 'SELECT epoch FROM _hypershift.leader'), epoch);
-    assert.equal(holder(move), move.address('b'));
+    assert.equal(await holder(move), move.address('b'));
     proxy.rate = 0;
     await move.endsWell(standby, ...workers);
     move.assertWhole();
@@ -88,15 +89,15 @@ describe('takeover', { concurrency: 3 }, () => {
     });
     const leader = move.coordinator();
     const worker = move.worker({ to: move.to.replace(`:${scene.target.port}/`, `:${proxy.port}/`) });
-    await until('a range', () => move.count("kind = 'copy' AND state = 'done'") > 0);
-    await until('copies that run', () => move.count("kind = 'copy' AND state = 'leased' AND session_pid IS NOT NULL") > 1);
+    await until('a range', async () => await move.count("kind = 'copy' AND state = 'done'") > 0);
+    await until('copies that run', async () => await move.count("kind = 'copy' AND state = 'leased' AND session_pid IS NOT NULL") > 1);
     worker.child.kill('SIGSTOP');
     leader.child.kill('SIGKILL');
     await leader.done;
-    const before = snapshot(move);
+    const before = await snapshot(move);
     writeToSource(move);
     const second = move.coordinator({ more: ['--restart-tables'] });
-    await until('a new snapshot', () => snapshot(move) !== before);
+    await until('a new snapshot', async () => await snapshot(move) !== before);
     worker.child.kill('SIGCONT');
     proxy.rate = 0;
     await move.endsWell(second, worker);
@@ -129,15 +130,15 @@ describe('takeover', { concurrency: 3 }, () => {
     });
     const leader = move.coordinator();
     const worker = move.worker({ to });
-    await until('a range', () => move.count("kind = 'copy' AND state = 'done'") > 0, 180);
+    await until('a range', async () => await move.count("kind = 'copy' AND state = 'done'") > 0, 180);
     const second = move.coordinator({ name: 'b' });
     await until('its socket', () => existsSync(move.address('b').slice('unix:'.length)));
     const strayed = [0, 2].map((slots) => move.worker({ name: `strayed-${slots}`, slots, coordinators: [move.address('b')] }));
-    const registered = () => Number(value(move.to, "SELECT count(*) FROM _hypershift.worker WHERE name LIKE 'strayed%'"));
-    await until('the strayed workers at the leader', () => registered() === 2);
+    const registered = () => ask(move.to, "SELECT 1 FROM _hypershift.worker WHERE name LIKE 'strayed%'");
+    await until('the strayed workers at the leader', async () => (await registered()).length === 2);
     const refused = await second.done;
     assert.equal(refused.code, 2, refused.stderr);
-    assert.equal(holder(move), move.address('a'));
+    assert.equal(await holder(move), move.address('a'));
     proxy.rate = 0;
     await move.endsWell(leader, worker, ...strayed);
     move.assertWhole();
@@ -157,10 +158,10 @@ describe('takeover', { concurrency: 3 }, () => {
     });
     const from = move.from.replace(`:${scene.source.port}/`, `:${proxy.port}/`);
     const leader = move.coordinator({ from });
-    await until('a lead', () => value(move.to, "SELECT to_regclass('_hypershift.leader') IS NOT NULL") === 't');
+    await until('a lead', async () => (await ask(move.to, "SELECT to_regclass('_hypershift.leader') IS NOT NULL"))[0] === 't');
     const standby = move.coordinator({ name: 'b', from, more: ['--standby'] });
     const worker = move.worker();
-    await until('a range', () => move.count("kind = 'copy' AND state = 'done'") > 0);
+    await until('a range', async () => await move.count("kind = 'copy' AND state = 'done'") > 0);
     proxy.delay = 0;
     await move.endsWell(leader, standby, worker);
     assert.equal(value(move.to, 'SELECT epoch FROM _hypershift.leader'), '1');

@@ -37,13 +37,13 @@ test('a lock on the target is waited for, and the snapshot is gone meanwhile', a
   const move = scene.move(smallTable('locked') + smallTable('other'));
   t.after(() => move.end());
   const coordinator = move.coordinator({ more: ['--retry-limit', '1'] });
-  await until('a plan', () => move.count("kind = 'copy'") === 2);
+  await until('a plan', async () => await move.count("kind = 'copy'") === 2);
   const holder = await hold(move.to, 'LOCK TABLE locked IN ROW EXCLUSIVE MODE');
   const worker = move.worker();
   const status = await move.untilStatus('it to name the lock', ({ migration }) => /^waits for a lock/.test(migration.statusLine));
   assert.match(status.migration.statusLine, /on the target's table public\.locked that session \d+ holds \(user postgres, somebody, idle in transaction/);
   assert.ok(status.migration.snapshotReleased);
-  assert.ok(move.count("kind = 'index' AND state <> 'done'") > 0);
+  assert.ok(await move.count("kind = 'index' AND state <> 'done'") > 0);
   assert.equal(xminOf(move), '0');
   await holder.end();
   await move.endsWell(coordinator, worker);
@@ -55,7 +55,7 @@ test('a lock on the source is waited for', async (t) => {
   const move = scene.move(smallTable('locked') + smallTable('other'));
   t.after(() => move.end());
   const coordinator = move.coordinator({ more: ['--retry-limit', '1'] });
-  await until('a plan', () => move.count("kind = 'copy'") === 2);
+  await until('a plan', async () => await move.count("kind = 'copy'") === 2);
   const holder = await hold(move.from, 'LOCK TABLE locked IN ACCESS EXCLUSIVE MODE');
   const worker = move.worker();
   const status = await move.untilStatus('it to name the lock', ({ migration }) => /^waits for a lock/.test(migration.statusLine));
@@ -75,7 +75,7 @@ test('retry resumes a failed table while the others run', async (t) => {
   query(move.from, `CREATE ROLE reader${move.number} LOGIN; GRANT SELECT ON ALL TABLES IN SCHEMA public TO reader${move.number}`);
   source.username = `reader${move.number}`;
   const coordinator = move.coordinator({ from: source.href });
-  await until('a plan', () => move.count("kind = 'copy'") === 2);
+  await until('a plan', async () => await move.count("kind = 'copy'") === 2);
   query(move.from, `REVOKE SELECT ON forbidden FROM reader${move.number}`);
   const holder = await hold(move.to, 'LOCK TABLE other IN ROW EXCLUSIVE MODE');
   const worker = move.worker({ from: source.href });
@@ -108,7 +108,7 @@ async function midCopy(t, target, more = []) {
   });
   const to = target(move);
   const running = [move.coordinator({ to, more }), move.worker({ to: to.replace(`:${scene.target.port}/`, `:${proxy.port}/`) })];
-  await until('copies that run', () => move.count("kind = 'copy' AND state = 'leased'") > 1);
+  await until('copies that run', async () => await move.count("kind = 'copy' AND state = 'leased'") > 1);
   return { move, proxy, running };
 }
 

@@ -4,9 +4,9 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { findProblems } from '../oracle.mjs';
-import { Cluster } from '../cluster.mjs';
+import { ask, Cluster } from '../cluster.mjs';
 import {
-  makeDatabase, query, root, start, temporaryFolder, until, value, writeConfig,
+  makeDatabase, query, root, start, temporaryFolder, until, writeConfig,
 } from '../../integration/support/servers.mjs';
 
 const built = process.env.HYPERSHIFT_BUILD ?? join(root, 'build');
@@ -107,9 +107,10 @@ export class Move {
     return last;
   }
 
-  count(condition) {
+  // Without blocking: proxies must go on meanwhile.
+  async count(condition) {
     try {
-      return Number(value(this.to, `SELECT count(*) FROM _hypershift.task WHERE ${condition}`));
+      return Number((await ask(this.to, `SELECT count(*) FROM _hypershift.task WHERE ${condition}`))[0]);
     } catch {
       return 0; // There is no journal yet.
     }
