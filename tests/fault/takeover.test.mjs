@@ -1,7 +1,7 @@
 // The coordinator dies or is stopped, and another one goes on: with the same snapshot and with the same workers.
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
-import { after, before, describe, test } from 'node:test';
+import { after, before, test } from 'node:test';
 import { ask } from './cluster.mjs';
 import { findProblems } from './oracle.mjs';
 import { FaultProxy } from './proxy.mjs';
@@ -39,132 +39,129 @@ const snapshot = async (move) => (await ask(move.to, 'SELECT snapshot FROM _hype
 const writeToSource = (move) => query(move.from, `INSERT INTO big SELECT -i, 'later' FROM generate_series(1, 500) i;
   DELETE FROM big WHERE id % 3 = 0; UPDATE small SET t = 'changed'`);
 
-// Most of their time is spent in waiting for slow copies.
-describe('takeover', { concurrency: 3 }, () => {
-  // Promise: kill -9 of the leader in mid-copy. The stand-by leads within 15 s, keeps the snapshot while the source is written
-  // to, keeps the workers and what they run, and the target equals the source as of the snapshot.
-  test('a stand-by takes over from a killed leader', async (t) => {
-    const { move, proxy, leader, standby, workers } = await begin(t, 2e6);
-    const before = await snapshot(move);
-    const attempts = await move.count("kind = 'copy' AND attempt > 1");
-    leader.child.kill('SIGKILL');
-    const killed = Date.now();
-    writeToSource(move);
-    assert.ok(await move.count("kind = 'copy' AND state <> 'done'") > 0, 'everything had been copied before it was killed');
-    await until('a new leader', async () => await holder(move) === move.address('b'), 15);
-    assert.ok(Date.now() - killed < 15000);
-    proxy.rate = 0;
-    await move.endsWell(standby, ...workers);
-    assert.equal(await snapshot(move), before);
-    assert.equal(await move.count("kind = 'copy' AND attempt > 1"), attempts, 'what the workers ran was given away');
-    move.assertWhole();
-  });
+// Promise: kill -9 of the leader in mid-copy. The stand-by leads within 15 s, keeps the snapshot while the source is written
+// to, keeps the workers and what they run, and the target equals the source as of the snapshot.
+test('a stand-by takes over from a killed leader', async (t) => {
+  const { move, proxy, leader, standby, workers } = await begin(t, 2e6);
+  const before = await snapshot(move);
+  const attempts = await move.count("kind = 'copy' AND attempt > 1");
+  leader.child.kill('SIGKILL');
+  const killed = Date.now();
+  writeToSource(move);
+  assert.ok(await move.count("kind = 'copy' AND state <> 'done'") > 0, 'everything had been copied before it was killed');
+  await until('a new leader', async () => await holder(move) === move.address('b'), 15);
+  assert.ok(Date.now() - killed < 15000);
+  proxy.rate = 0;
+  await move.endsWell(standby, ...workers);
+  assert.equal(await snapshot(move), before);
+  assert.equal(await move.count("kind = 'copy' AND attempt > 1"), attempts, 'what the workers ran was given away');
+  move.assertWhole();
+});
 
-  // Promise: a leader that was stopped and comes back after its lead was taken can do nothing: it ends and says why, its
-  // workers have moved on, and the migration is whole.
-  test('a deposed leader that wakes up can do nothing', async (t) => {
-    const { move, proxy, leader, standby, workers } = await begin(t, 2e6);
-    leader.child.kill('SIGSTOP');
-    await until('a new leader', async () => await holder(move) === move.address('b'), 15);
-    const epoch = value(move.to, 'SELECT epoch FROM _hypershift.leader');
-    leader.child.kill('SIGCONT');
-    const { code, stderr } = await leader.done;
-    assert.notEqual(code, 0);
-    assert.match(stderr, /another coordinator has taken the lead/);
-    assert.equal(value(move.to, 'SELECT epoch FROM _hypershift.leader'), epoch);
-    assert.equal(await holder(move), move.address('b'));
-    proxy.rate = 0;
-    await move.endsWell(standby, ...workers);
-    move.assertWhole();
-  });
+// Promise: a leader that was stopped and comes back after its lead was taken can do nothing: it ends and says why, its
+// workers have moved on, and the migration is whole.
+test('a deposed leader that wakes up can do nothing', async (t) => {
+  const { move, proxy, leader, standby, workers } = await begin(t, 2e6);
+  leader.child.kill('SIGSTOP');
+  await until('a new leader', async () => await holder(move) === move.address('b'), 15);
+  const epoch = value(move.to, 'SELECT epoch FROM _hypershift.leader');
+  leader.child.kill('SIGCONT');
+  const { code, stderr } = await leader.done;
+  assert.notEqual(code, 0);
+  assert.match(stderr, /another coordinator has taken the lead/);
+  assert.equal(value(move.to, 'SELECT epoch FROM _hypershift.leader'), epoch);
+  assert.equal(await holder(move), move.address('b'));
+  proxy.rate = 0;
+  await move.endsWell(standby, ...workers);
+  move.assertWhole();
+});
 
-  // Promise: a worker that was stopped while its coordinator died, and comes back when the unfinished tables have been started
-  // again under a new snapshot, is in nobody's way until then, and copies under the new one: tables don't mix two moments.
-  test('a worker that comes back with the snapshot of before copies under the new one', async (t) => {
-    const move = scene.move(schema);
-    const proxy = await FaultProxy.start({ port: scene.target.port }, { rate: 2e6 });
-    t.after(async () => {
-      move.end();
-      await proxy.stop();
-    });
-    const leader = move.coordinator();
-    const worker = move.worker({ to: move.to.replace(`:${scene.target.port}/`, `:${proxy.port}/`) });
-    await until('a range', async () => await move.count("kind = 'copy' AND state = 'done'") > 0);
-    await until('copies that run', async () => await move.count("kind = 'copy' AND state = 'leased' AND session_pid IS NOT NULL") > 1);
-    worker.child.kill('SIGSTOP');
-    leader.child.kill('SIGKILL');
-    await leader.done;
-    const before = await snapshot(move);
-    writeToSource(move);
-    const second = move.coordinator({ more: ['--restart-tables'] });
-    await until('a new snapshot', async () => await snapshot(move) !== before);
-    worker.child.kill('SIGCONT');
-    proxy.rate = 0;
-    await move.endsWell(second, worker);
-    assert.deepEqual(findProblems(move.from, move.to), []);
+// Promise: a worker that was stopped while its coordinator died, and comes back when the unfinished tables have been started
+// again under a new snapshot, is in nobody's way until then, and copies under the new one: tables don't mix two moments.
+test('a worker that comes back with the snapshot of before copies under the new one', async (t) => {
+  const move = scene.move(schema);
+  const proxy = await FaultProxy.start({ port: scene.target.port }, { rate: 2e6 });
+  t.after(async () => {
+    move.end();
+    await proxy.stop();
   });
+  const leader = move.coordinator();
+  const worker = move.worker({ to: move.to.replace(`:${scene.target.port}/`, `:${proxy.port}/`) });
+  await until('a range', async () => await move.count("kind = 'copy' AND state = 'done'") > 0);
+  await until('copies that run', async () => await move.count("kind = 'copy' AND state = 'leased' AND session_pid IS NOT NULL") > 1);
+  worker.child.kill('SIGSTOP');
+  leader.child.kill('SIGKILL');
+  await leader.done;
+  const before = await snapshot(move);
+  writeToSource(move);
+  const second = move.coordinator({ more: ['--restart-tables'] });
+  await until('a new snapshot', async () => await snapshot(move) !== before);
+  worker.child.kill('SIGCONT');
+  proxy.rate = 0;
+  await move.endsWell(second, worker);
+  assert.deepEqual(findProblems(move.from, move.to), []);
+});
 
-  // Promise: a stand-by that is not needed ends with the migration; so does one that never saw a migration and is stopped.
-  test('a stand-by ends with the migration', async (t) => {
-    const { move, proxy, leader, standby, workers } = await begin(t, 2e6);
-    proxy.rate = 0;
-    await move.endsWell(leader, standby, ...workers);
-    move.assertWhole();
-    const idle = scene.move(smallTable('small'));
-    t.after(() => idle.end());
-    const waiting = idle.coordinator({ more: ['--standby'] });
-    await idle.untilStatus('it stands by', ({ migration }) => /stands by: no migration has begun/.test(migration.statusLine));
-    waiting.child.kill('SIGTERM');
-    assert.equal((await waiting.done).code, 130);
-  });
+// Promise: a stand-by that is not needed ends with the migration; so does one that never saw a migration and is stopped.
+test('a stand-by ends with the migration', async (t) => {
+  const { move, proxy, leader, standby, workers } = await begin(t, 2e6);
+  proxy.rate = 0;
+  await move.endsWell(leader, standby, ...workers);
+  move.assertWhole();
+  const idle = scene.move(smallTable('small'));
+  t.after(() => idle.end());
+  const waiting = idle.coordinator({ more: ['--standby'] });
+  await idle.untilStatus('it stands by', ({ migration }) => /stands by: no migration has begun/.test(migration.statusLine));
+  waiting.child.kill('SIGTERM');
+  assert.equal((await waiting.done).code, 130);
+});
 
-  // Promise: a coordinator that can't begin, since another one leads, sends nobody home and keeps nobody waiting: its workers find
-  // the leader.
-  test('a second coordinator that is refused leaves its workers to the leader', async (t) => {
-    const move = scene.move(schema);
-    const proxy = await FaultProxy.start({ port: scene.target.port }, { rate: 2e6 });
-    const to = move.to.replace(`:${scene.target.port}/`, `:${proxy.port}/`);
-    t.after(async () => {
-      move.end();
-      await proxy.stop();
-    });
-    const leader = move.coordinator();
-    const worker = move.worker({ to });
-    await until('a range', async () => await move.count("kind = 'copy' AND state = 'done'") > 0, 180);
-    const second = move.coordinator({ name: 'b' });
-    await until('its socket', () => existsSync(move.address('b').slice('unix:'.length)));
-    const strayed = [0, 2].map((slots) => move.worker({ name: `strayed-${slots}`, slots, coordinators: [move.address('b')] }));
-    const registered = () => ask(move.to, "SELECT 1 FROM _hypershift.worker WHERE name LIKE 'strayed%'");
-    await until('the strayed workers at the leader', async () => (await registered()).length === 2);
-    const refused = await second.done;
-    assert.equal(refused.code, 2, refused.stderr);
-    assert.equal(await holder(move), move.address('a'));
-    proxy.rate = 0;
-    await move.endsWell(leader, worker, ...strayed);
-    move.assertWhole();
+// Promise: a coordinator that can't begin, since another one leads, sends nobody home and keeps nobody waiting: its workers find
+// the leader.
+test('a second coordinator that is refused leaves its workers to the leader', async (t) => {
+  const move = scene.move(schema);
+  const proxy = await FaultProxy.start({ port: scene.target.port }, { rate: 2e6 });
+  const to = move.to.replace(`:${scene.target.port}/`, `:${proxy.port}/`);
+  t.after(async () => {
+    move.end();
+    await proxy.stop();
   });
+  const leader = move.coordinator();
+  const worker = move.worker({ to });
+  await until('a range', async () => await move.count("kind = 'copy' AND state = 'done'") > 0, 180);
+  const second = move.coordinator({ name: 'b' });
+  await until('its socket', () => existsSync(move.address('b').slice('unix:'.length)));
+  const strayed = [0, 2].map((slots) => move.worker({ name: `strayed-${slots}`, slots, coordinators: [move.address('b')] }));
+  const registered = () => ask(move.to, "SELECT 1 FROM _hypershift.worker WHERE name LIKE 'strayed%'");
+  await until('the strayed workers at the leader', async () => (await registered()).length === 2);
+  const refused = await second.done;
+  assert.equal(refused.code, 2, refused.stderr);
+  assert.equal(await holder(move), move.address('a'));
+  proxy.rate = 0;
+  await move.endsWell(leader, worker, ...strayed);
+  move.assertWhole();
+});
 
-  // Promise: a stand-by leaves a leader alone that takes longer than a lease for one thing: a dump from far away, a transaction
-  // that restores the schema. Both are longer here than the lead lasts, and the stand-by would take as long.
-  test('a leader that takes long to begin keeps the lead', async (t) => {
-    const move = scene.move(`${schema} CREATE VIEW slowly AS SELECT 1 AS n;`);
-    query(move.to, `CREATE SCHEMA meddling; CREATE FUNCTION meddling.wait() RETURNS event_trigger LANGUAGE plpgsql AS
-      'BEGIN PERFORM pg_sleep(5); END'; CREATE EVENT TRIGGER wait ON ddl_command_end WHEN TAG IN ('CREATE VIEW')
-      EXECUTE FUNCTION meddling.wait()`);
-    const proxy = await FaultProxy.start({ port: scene.source.port }, { delay: 40 });
-    t.after(async () => {
-      move.end();
-      await proxy.stop();
-    });
-    const from = move.from.replace(`:${scene.source.port}/`, `:${proxy.port}/`);
-    const leader = move.coordinator({ from });
-    await until('a lead', async () => (await ask(move.to, "SELECT to_regclass('_hypershift.leader') IS NOT NULL"))[0] === 't');
-    const standby = move.coordinator({ name: 'b', from, more: ['--standby'] });
-    const worker = move.worker();
-    await until('a range', async () => await move.count("kind = 'copy' AND state = 'done'") > 0);
-    proxy.delay = 0;
-    await move.endsWell(leader, standby, worker);
-    assert.equal(value(move.to, 'SELECT epoch FROM _hypershift.leader'), '1');
-    move.assertWhole();
+// Promise: a stand-by leaves a leader alone that takes longer than a lease for one thing: a dump from far away, a transaction
+// that restores the schema. Both are longer here than the lead lasts, and the stand-by would take as long.
+test('a leader that takes long to begin keeps the lead', async (t) => {
+  const move = scene.move(`${schema} CREATE VIEW slowly AS SELECT 1 AS n;`);
+  query(move.to, `CREATE SCHEMA meddling; CREATE FUNCTION meddling.wait() RETURNS event_trigger LANGUAGE plpgsql AS
+    'BEGIN PERFORM pg_sleep(5); END'; CREATE EVENT TRIGGER wait ON ddl_command_end WHEN TAG IN ('CREATE VIEW')
+    EXECUTE FUNCTION meddling.wait()`);
+  const proxy = await FaultProxy.start({ port: scene.source.port }, { delay: 40 });
+  t.after(async () => {
+    move.end();
+    await proxy.stop();
   });
+  const from = move.from.replace(`:${scene.source.port}/`, `:${proxy.port}/`);
+  const leader = move.coordinator({ from });
+  await until('a lead', async () => (await ask(move.to, "SELECT to_regclass('_hypershift.leader') IS NOT NULL"))[0] === 't');
+  const standby = move.coordinator({ name: 'b', from, more: ['--standby'] });
+  const worker = move.worker();
+  await until('a range', async () => await move.count("kind = 'copy' AND state = 'done'") > 0);
+  proxy.delay = 0;
+  await move.endsWell(leader, standby, worker);
+  assert.equal(value(move.to, 'SELECT epoch FROM _hypershift.leader'), '1');
+  move.assertWhole();
 });
