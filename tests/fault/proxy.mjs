@@ -105,7 +105,8 @@ class Link {
     }
     for (const socket of [this.client, this.server]) {
       socket.on('error', () => {});
-      if (how === 'rst' && !socket.connecting) socket.resetAndDestroy();
+      // One that is just being ended can't be reset: it would stay open for ever, and its process would never end.
+      if (how === 'rst' && !socket.connecting && !socket.writableEnded) socket.resetAndDestroy();
       else if (how === 'rst') socket.destroy();
       else socket.destroySoon();
     }

@@ -103,5 +103,3 @@ try {
   await servers?.target.stop();
   place.remove();
 }
-// What faults left half open must not keep it.
-process.exit();
