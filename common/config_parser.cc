@@ -262,7 +262,7 @@ absl::StatusOr<Config> ParseDocument(absl::string_view yaml) {
     HS_RETURN_IF_ERROR(ReadConfig(documents[0], &config));
   } catch (const YAML::Exception& error) {
     return absl::InvalidArgumentError(absl::StrCat(error.mark.is_null() ? "" : absl::StrCat(error.mark.line + 1, ": "),
-                                                   "not valid YAML: ", error.msg));
+                                                   "not valid YAML: ", Printable(error.msg)));
   }
   return config;
 }

@@ -74,6 +74,12 @@ bool HasStrayCredentials(absl::string_view uri) {
   return absl::StrContains(rest.substr(0, rest.find('?')), "@");
 }
 
+// Whether a URI that may have a password stands in this parameter's value, which is shown and handed on in the open.
+bool HoldsCredentials(absl::string_view value) {
+  const size_t scheme = value.find("://");
+  return scheme != absl::string_view::npos && absl::StrContains(value.substr(scheme), "@");
+}
+
 absl::StatusOr<Options> ParseText(absl::string_view text) {
   if (text.empty()) return absl::InvalidArgumentError("is empty");
   if (text.find('\0') != absl::string_view::npos) return absl::InvalidArgumentError("holds a zero byte");
@@ -158,6 +164,9 @@ absl::StatusOr<ConnectionString> ConnectionString::Parse(absl::string_view text,
   result.parameters_ = std::move(values);
   // libpq's tools would take such a name for a connection string again, with whatever password is in it.
   if (absl::StrContains(result.Get("dbname"), "://")) return fail("the database's name is a URI itself");
+  for (const auto& [keyword, value] : result.parameters_) {
+    if (HoldsCredentials(value)) return fail(absl::StrCat(keyword, " is a URI itself, with what may be a password"));
+  }
   return result;
 }
 

@@ -66,6 +66,25 @@ bool ParseNameLine(const std::string& line, SchemaEntry* entry) {
   return true;
 }
 
+// The number of lines before those that end the script: a comment that says so, after one that tells the time, before
+// psql's own \unrestrict (since the August 2025 releases). From the end, since a function's body may hold such lines
+// too.
+size_t EndOfEntries(const std::vector<std::string>& lines) {
+  size_t end = lines.size();
+  while (end > 0 && lines[end - 1] != "-- PostgreSQL database dump complete") --end;
+  if (end < 2 || lines[end - 2] != "--") return lines.size();
+  end -= 2;
+  size_t completed = end;
+  while (completed > 0 && lines[completed - 1].empty()) --completed;
+  return completed > 0 && absl::StartsWith(lines[completed - 1], "-- Completed on ") ? completed - 1 : end;
+}
+
+absl::string_view WithoutEmptyLinesAround(absl::string_view sql) {
+  const size_t begin = sql.find_first_not_of('\n');
+  if (begin == absl::string_view::npos) return "";
+  return sql.substr(begin, sql.find_last_not_of('\n') + 1 - begin);
+}
+
 }  // namespace
 
 absl::StatusOr<int> PgDumpMajorVersion() {
@@ -123,7 +142,8 @@ absl::StatusOr<std::vector<SchemaEntry>> ParseRestoreScript(const std::string& s
   std::vector<SchemaEntry> entries;
   const std::vector<std::string> lines = absl::StrSplit(script, '\n');
   std::optional<SchemaEntry> pending;  // Its header has begun, its name is still to come.
-  for (size_t i = 0; i < lines.size(); ++i) {
+  const size_t end = EndOfEntries(lines);
+  for (size_t i = 0; i < end; ++i) {
     const std::string& line = lines[i];
     if (std::optional<SchemaEntry> entry = ParseEntryLine(line)) {
       pending = std::move(entry);
@@ -145,15 +165,13 @@ absl::StatusOr<std::vector<SchemaEntry>> ParseRestoreScript(const std::string& s
       }
       continue;
     }
-    // What stands before the first entry are settings that every session here has anyway. psql's own commands
-    // (\restrict, since the August 2025 releases) and comment lines between entries are no SQL.
-    if (entries.empty() || absl::StartsWith(line, "\\restrict ") || absl::StartsWith(line, "\\unrestrict ")) continue;
-    if (line == "--" || absl::StartsWith(line, "-- Completed on ") || line == "-- PostgreSQL database dump complete") {
-      continue;
-    }
+    // What stands before the first entry are settings that every session here has anyway.
+    if (entries.empty()) continue;
+    // The line that begins the next entry's header. Any other may be a function's.
+    if (line == "--" && i + 1 < end && ParseEntryLine(lines[i + 1])) continue;
     absl::StrAppend(&entries.back().sql, line, "\n");
   }
-  for (SchemaEntry& entry : entries) entry.sql = std::string(absl::StripAsciiWhitespace(entry.sql));
+  for (SchemaEntry& entry : entries) entry.sql = std::string(WithoutEmptyLinesAround(entry.sql));
   return entries;
 }
 

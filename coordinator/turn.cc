@@ -86,10 +86,11 @@ absl::Status Turn::TakeBackExpired() {
   std::vector<TaskId> expired;
   state_->WithScheduler([&](Scheduler& scheduler) { expired = scheduler.Expired(now); });
   if (expired.empty()) return absl::OkStatus();
-  // A stopped worker's session would keep its locks: it goes first. Then nobody but a new attempt can commit.
-  HS_RETURN_IF_ERROR(
-      AtFailpoint(Failpoint::kCoordinatorLeaseExpiry, "", [&] { return journal_->TerminateSessions(expired); }));
-  HS_RETURN_IF_ERROR(TakeIn(expired, {}));
+  HS_RETURN_IF_ERROR(AtFailpoint(Failpoint::kCoordinatorLeaseExpiry, "", [&]() -> absl::Status {
+    // A stopped worker's session would keep its locks: it goes first. Then nobody but a new attempt can commit.
+    HS_RETURN_IF_ERROR(journal_->TerminateSessions(expired));
+    return TakeIn(expired, {});
+  }));
   const size_t decided = dispatcher_.batch().changes.size();
   state_->WithScheduler([&](Scheduler& scheduler) { dispatcher_.TakeBack(expired, now, &scheduler); });
   LogChanges({}, decided);

@@ -21,6 +21,7 @@ constexpr std::array kActions = {
     std::pair(FailpointAction::kExit, absl::string_view("exit")),
     std::pair(FailpointAction::kPause, absl::string_view("pause")),
     std::pair(FailpointAction::kRunThenError, absl::string_view("run-then-error")),
+    std::pair(FailpointAction::kRunThenPause, absl::string_view("run-then-pause")),
 };
 
 constexpr bool InOrder() {
@@ -51,7 +52,8 @@ bool DetailExists(FailpointDetail kind, const std::string& detail) {
 }
 
 FailpointSide SideOf(FailpointAction action) {
-  return action == FailpointAction::kRunThenError ? FailpointSide::kAfter : FailpointSide::kBefore;
+  const bool runs = action == FailpointAction::kRunThenError || action == FailpointAction::kRunThenPause;
+  return runs ? FailpointSide::kAfter : FailpointSide::kBefore;
 }
 
 absl::StatusOr<int> ParseCount(const std::string& digits, absl::string_view what) {
@@ -85,15 +87,15 @@ absl::Status ParseAction(const std::string& name, const std::string& argument, F
       std::find_if(kActions.begin(), kActions.end(), [&](const auto& action) { return action.second == name; });
   if (found == kActions.end()) {
     return absl::InvalidArgumentError(
-        absl::StrCat("no action '", name, "'; there are error, exit, pause and run-then-error"));
+        absl::StrCat("no action '", name, "'; there are error, exit, pause, run-then-error and run-then-pause"));
   }
   rule->action = found->first;
-  if (rule->action != FailpointAction::kPause) {
+  if (rule->action != FailpointAction::kPause && rule->action != FailpointAction::kRunThenPause) {
     if (argument.empty()) return absl::OkStatus();
     return absl::InvalidArgumentError(absl::StrCat(name, " takes no argument"));
   }
   if (!absl::ParseDuration(argument, &rule->pause) || rule->pause <= absl::ZeroDuration()) {
-    return absl::InvalidArgumentError(absl::StrCat("pause:'", argument, "' is no time such as 500ms or 2s"));
+    return absl::InvalidArgumentError(absl::StrCat(name, ":'", argument, "' is no time such as 500ms or 2s"));
   }
   return absl::OkStatus();
 }

@@ -9,6 +9,7 @@
 //             exit            the process ends at once, before the step, as by kill -9
 //             pause:2s        the step waits first
 //             run-then-error  the step runs, and is reported as failed
+//             run-then-pause:2s  the step runs, and it is a while until what comes after it
 //   first     the first pass that fires, counted from 1 within one process; 1 if not given
 //   times     how many passes in a row fire; 1 if not given
 //
@@ -27,7 +28,7 @@
 
 namespace hypershift {
 
-enum class FailpointAction { kError, kExit, kPause, kRunThenError };
+enum class FailpointAction { kError, kExit, kPause, kRunThenError, kRunThenPause };
 
 struct FailpointRule {
   std::string text;  // As it was written.

@@ -83,6 +83,7 @@ absl::Status HitFailpoint(Failpoint point, FailpointSide side, absl::string_view
     case FailpointAction::kExit:
       _exit(kExitAtFailpoint);
     case FailpointAction::kPause:
+    case FailpointAction::kRunThenPause:
       absl::SleepFor(rule->pause);
       return absl::OkStatus();
     case FailpointAction::kError:

@@ -125,10 +125,9 @@ describe('a worker', { concurrency: 4 }, () => {
   // Promise: what it commits after the coordinator has last looked at the journal, and before that writes that the lease has
   // expired, stays done.
   test('that commits while its lease is taken back has committed', { timeout: 240_000 }, async (t) => {
-    const looked = 'coordinator.lease_expiry=pause:1ms';
-    const { one, migration, address, coordinator, late, task } =
-      await deafWorker(t, 'taken back', [looked, 'coordinator.journal_write[turn]=pause:10s@2x3']);
-    await until('its session to be looked for', () => migration.fired().includes(looked));
+    const looked = 'coordinator.lease_expiry=run-then-pause:10s';
+    const { one, migration, address, coordinator, late, task } = await deafWorker(t, 'taken back', [looked]);
+    await until('the journal to be looked at', () => migration.fired().includes(looked));
     late.child.kill('SIGCONT');
     const second = migration.worker('w2', [], { coordinators: [address] });
     await one.endsWell(coordinator, second);

@@ -88,7 +88,7 @@ test('a worker that comes back with the snapshot of before copies under the new 
   const leader = move.coordinator();
   const worker = move.worker({ to: move.to.replace(`:${scene.target.port}/`, `:${proxy.port}/`) });
   await until('a range', async () => await move.count("kind = 'copy' AND state = 'done'") > 0);
-  await until('copies that run', async () => await move.count("kind = 'copy' AND state = 'leased' AND session_pid IS NOT NULL") > 1);
+  await until('copies that run', async () => await move.count("kind = 'copy' AND state = 'leased' AND session_pid IS NOT NULL") > 0);
   worker.child.kill('SIGSTOP');
   leader.child.kill('SIGKILL');
   await leader.done;

@@ -31,12 +31,13 @@ void ClearEnvironment() {
 bool HoldsCanary(absl::string_view text) { return absl::StrContains(text, kCanary); }
 
 // Whether the canary stands where a person would have put a password: in a URI between the user's name and the last '@'
-// before the parameters, and nowhere else.
+// before the parameters, and nowhere else. A space ends the URI that is one value among others.
 bool IsMeantAsPassword(absl::string_view text) {
   const size_t scheme = text.find("://");
   if (scheme == absl::string_view::npos) return false;
   absl::string_view rest = text.substr(scheme + 3);
   rest = rest.substr(0, rest.find('?'));
+  if (!absl::StartsWith(text, "postgres")) rest = rest.substr(0, rest.find_first_of(" \t\n\v\f\r"));
   const size_t at = rest.rfind('@');
   const size_t colon = rest.find(':');
   if (at == absl::string_view::npos || colon == absl::string_view::npos || colon > at) return false;

@@ -109,6 +109,7 @@ TEST_F(ConnectionStringTest, ErrorsNeverRepeatTheText) {
       {"postgres://u@h/d?canary=1", "an unknown parameter"},
       {"postgres://u@[canary/d", "IPv6"},
       {"host=h dbname=postgres://u:canary@h/d", "is a URI itself"},
+      {"host=postgres://u:canary@h/d", "host is a URI itself"},
   };
   for (const Case& test : cases) {
     const std::string error = ErrorOf(test.text);

@@ -42,6 +42,23 @@ ALTER TABLE ONLY public.a
 CREATE SCHEMA s;
 
 
+--
+-- TOC entry 6 (class 1255 OID 17001)
+-- Name: f(); Type: FUNCTION; Schema: s; Owner: -
+--
+
+CREATE FUNCTION s.f() RETURNS integer
+    LANGUAGE sql
+    AS $$
+--
+-- Completed on Mondays
+--
+-- PostgreSQL database dump complete
+\restrict
+SELECT 1
+$$;
+
+
 -- Completed on 2026-01-01 00:00:00 UTC
 
 --
@@ -56,7 +73,7 @@ CREATE SCHEMA s;
 TEST(SchemaArchiveTest, SplitsTheScriptIntoItsEntries) {
   const absl::StatusOr<std::vector<SchemaEntry>> entries = ParseRestoreScript(kScript);
   ASSERT_TRUE(entries.ok()) << entries.status();
-  ASSERT_EQ(entries->size(), 3u);
+  ASSERT_EQ(entries->size(), 4u);
   const SchemaEntry& table = (*entries)[0];
   EXPECT_EQ(table.dump_id, 214);
   EXPECT_EQ(table.catalog_class, kPgClassClass);
@@ -69,7 +86,17 @@ TEST(SchemaArchiveTest, SplitsTheScriptIntoItsEntries) {
   EXPECT_EQ((*entries)[1].type, "CONSTRAINT");
   EXPECT_EQ((*entries)[1].sql, "ALTER TABLE ONLY public.a\n    ADD CONSTRAINT a_pkey PRIMARY KEY (id);");
   EXPECT_EQ((*entries)[2].schema, "");
-  for (const SchemaEntry& entry : *entries) EXPECT_EQ(entry.sql.find('\\'), std::string::npos) << entry.sql;
+  for (size_t i = 0; i < 3; ++i) EXPECT_EQ((*entries)[i].sql.find('\\'), std::string::npos) << (*entries)[i].sql;
+  EXPECT_EQ((*entries)[3].sql, R"(CREATE FUNCTION s.f() RETURNS integer
+    LANGUAGE sql
+    AS $$
+--
+-- Completed on Mondays
+--
+-- PostgreSQL database dump complete
+\restrict
+SELECT 1
+$$;)");
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include <set>
 #include <string>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "tests/fault/failpoint_rules.h"
 
@@ -62,7 +63,7 @@ TEST(FailpointRulesTest, KnowsEveryPointWithEveryAction) {
   std::set<std::string> names;
   for (const FailpointEntry& entry : kFailpoints) {
     EXPECT_TRUE(names.insert(std::string(entry.name)).second) << entry.name << " twice";
-    for (const char* action : {"error", "exit", "pause:500ms", "run-then-error"}) {
+    for (const char* action : {"error", "exit", "pause:500ms", "run-then-error", "run-then-pause:500ms"}) {
       const auto rules = ParseFailpointRules(absl::StrCat(entry.name, "=", action));
       ASSERT_TRUE(rules.ok()) << rules.status();
       ASSERT_EQ(rules->size(), 1U);
@@ -132,11 +133,11 @@ TEST(FailpointTriggerTest, CountsOnlyPassesThatFit) {
   EXPECT_EQ(PassesThatFire(&trigger, Failpoint::kWorkerCommitSent, "KIND_INDEX", 3), "010");
 }
 
-TEST(FailpointTriggerTest, RunThenErrorFiresAfterTheStepAndTheOthersBefore) {
+TEST(FailpointTriggerTest, RunThenFiresAfterTheStepAndTheOthersBefore) {
   for (const FailpointSide side : {FailpointSide::kBefore, FailpointSide::kAfter}) {
-    for (const char* action : {"error", "exit", "pause:1s", "run-then-error"}) {
+    for (const char* action : {"error", "exit", "pause:1s", "run-then-error", "run-then-pause:1s"}) {
       FailpointTrigger trigger = Trigger(absl::StrCat("worker.claim=", action));
-      const bool fires = (side == FailpointSide::kAfter) == (absl::string_view(action) == "run-then-error");
+      const bool fires = (side == FailpointSide::kAfter) == absl::StartsWith(action, "run-then-");
       EXPECT_EQ(trigger.Pass(Failpoint::kWorkerClaim, side, "").has_value(), fires) << action;
     }
   }
