@@ -104,9 +104,12 @@ add('workers', 'a worker alone dies in its calls', ['worker.rpc_sent', 'worker.r
 add('workers', 'a worker alone dies with its snapshot', ['worker.snapshot_import', 'worker.snapshot_export'].map((point) => rule(point, '', 'exit')));
 
 export { groups };
-// Every part has something of every scene.
-const place = ({ scene }, i) => groups.slice(0, i).filter((other) => other.scene === scene).length;
-export const chosen = part ? groups.filter((group, i) => place(group, i) % Number(part[2]) === Number(part[1]) - 1) : groups;
+// Every part has something of every scene, also of one with fewer migrations than there are parts.
+function partOf(scene, number, parts) {
+  const own = groups.filter((group) => group.scene === scene);
+  return own.filter((_, i) => i % parts === (number - 1) % Math.min(parts, own.length));
+}
+export const chosen = part ? [...new Set(groups.map(({ scene }) => scene))].flatMap((scene) => partOf(scene, Number(part[1]), Number(part[2]))) : groups;
 if (part) console.log(`part ${choice} of the matrix: ${chosen.length} of ${groups.length} migrations`);
 
 // Steps before any task runs: their failure may end the command with an error; all others are got over.
