@@ -1,4 +1,6 @@
 // hypershift.yml: from YAML to Config, every error with the line it stands in.
+#include <yaml-cpp/anchor.h>
+#include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/yaml.h>
 
 #include <algorithm>
@@ -10,6 +12,7 @@
 #include <map>
 #include <sstream>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
@@ -18,6 +21,7 @@
 #include "absl/strings/str_join.h"
 #include "common/config.h"
 #include "common/config_check.h"
+#include "common/names.h"
 #include "common/status_macros.h"
 
 namespace hypershift {
@@ -252,14 +256,47 @@ absl::Status ReadConfig(const YAML::Node& root, Config* config) {
   return absl::OkStatus();
 }
 
+// Where the document begins that was read last.
+class DocumentStart : public YAML::EventHandler {
+ public:
+  void OnDocumentStart(const YAML::Mark& mark) override { mark_ = mark; }
+  void OnDocumentEnd() override {}
+  void OnNull(const YAML::Mark&, YAML::anchor_t) override {}
+  void OnAlias(const YAML::Mark&, YAML::anchor_t) override {}
+  void OnScalar(const YAML::Mark&, const std::string&, YAML::anchor_t, const std::string&) override {}
+  void OnSequenceStart(const YAML::Mark&, const std::string&, YAML::anchor_t, YAML::EmitterStyle::value) override {}
+  void OnSequenceEnd() override {}
+  void OnMapStart(const YAML::Mark&, const std::string&, YAML::anchor_t, YAML::EmitterStyle::value) override {}
+  void OnMapEnd() override {}
+
+  const YAML::Mark& mark() const { return mark_; }
+
+ private:
+  YAML::Mark mark_;
+};
+
+// Not with YAML::LoadAll, which reads the same place for ever where a ',' or another sign begins nothing (yaml-cpp
+// 0.7).
+absl::Status CheckSingleDocument(const std::string& yaml) {
+  std::istringstream text(yaml);
+  YAML::Parser parser(text);
+  std::vector<YAML::Mark> starts;
+  for (DocumentStart start; starts.size() < 3 && parser.HandleNextDocument(start);) starts.push_back(start.mark());
+  if (starts.size() < 2) return absl::OkStatus();
+  const bool stands_still = starts.back().pos == starts[starts.size() - 2].pos;
+  return absl::InvalidArgumentError(absl::StrCat(starts[1].line + 1, ": ",
+                                                 stands_still ? "not valid YAML: neither a key nor a value begins here"
+                                                              : "the file holds more than one document"));
+}
+
 // Error messages begin with the line's number.
 absl::StatusOr<Config> ParseDocument(absl::string_view yaml) {
   Config config;
   try {
-    const std::vector<YAML::Node> documents = YAML::LoadAll(std::string(yaml));
-    if (documents.size() > 1) return ErrorAt(documents[1], "the file holds more than one document");
-    if (documents.empty() || IsAbsent(documents[0])) return config;
-    HS_RETURN_IF_ERROR(ReadConfig(documents[0], &config));
+    HS_RETURN_IF_ERROR(CheckSingleDocument(std::string(yaml)));
+    const YAML::Node document = YAML::Load(std::string(yaml));
+    if (IsAbsent(document)) return config;
+    HS_RETURN_IF_ERROR(ReadConfig(document, &config));
   } catch (const YAML::Exception& error) {
     return absl::InvalidArgumentError(absl::StrCat(error.mark.is_null() ? "" : absl::StrCat(error.mark.line + 1, ": "),
                                                    "not valid YAML: ", Printable(error.msg)));

@@ -29,7 +29,8 @@ std::string Script(const std::vector<SchemaEntry>& entries) {
     absl::StrAppend(&script, "-- Name: ", entry.name, "; Type: ", entry.type, "; Schema: ");
     absl::StrAppend(&script, entry.schema.empty() ? "-" : entry.schema, "; Owner: -\n--\n\n", entry.sql, "\n\n\n");
   }
-  return absl::StrCat(script, "--\n-- PostgreSQL database dump complete\n--\n\n");
+  return absl::StrCat(script,
+                      "-- Completed on 2026-01-01 00:00:00 UTC\n\n--\n-- PostgreSQL database dump complete\n--\n\n");
 }
 
 bool Same(const SchemaEntry& a, const SchemaEntry& b) {

@@ -175,6 +175,9 @@ TEST(ParseConfigTest, ErrorsNameTheLineAndTheRemedy) {
       {"just words\n", "hypershift.yml:1: the configuration must be written as 'key: value' lines"},
       {"a: [1\n", "not valid YAML"},
       {"verify: true\n---\nverify: false\n", "more than one document"},
+      {",verify", "hypershift.yml:1: not valid YAML: neither a key nor a value begins here"},
+      {"verify: true\n,verify", "hypershift.yml:2: not valid YAML"},
+      {"include: &a [x, \"I\\\n\"", "not valid YAML"},
   };
   for (const BadConfig& test : cases) {
     const std::string error = ErrorOf(test.yaml);
