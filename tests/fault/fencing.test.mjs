@@ -72,7 +72,7 @@ function workers() {
     // Promise: what a worker had not committed when it was stopped is done by another one, once; what it had committed stays
     // its own. Its locks are in nobody's way, and when it comes back it commits nothing.
     test(`a worker stopped at ${place} for longer than its lease`, () => within(place, async (migration) => {
-      const rule = `${place}=pause:300ms@${place.includes('COPY') ? 2 : 1}`;
+      const rule = `${place}=pause:2s@${place.includes('COPY') ? 2 : 1}`;
       const coordinator = migration.coordinator([]);
       const stopped = migration.worker('w1', [rule], { slots: 1 });
       await untilFired(migration, rule);
@@ -98,7 +98,7 @@ function workers() {
 
   // Promise: an attempt is stale from the moment that the next one is leased, not only when that one has ended.
   test('a stopped worker wakes up while the next attempt runs', () => within('two attempts', async (migration) => {
-    const rule = 'worker.claim[KIND_COPY]=pause:300ms@2';
+    const rule = 'worker.claim[KIND_COPY]=pause:2s@2';
     const coordinator = migration.coordinator([]);
     const stopped = migration.worker('w1', [rule], { slots: 1 });
     await untilFired(migration, rule);
@@ -150,7 +150,7 @@ function coordinators() {
     // Promise: a coordinator that stops in the middle of a write for longer than its lead is replaced by the stand-by at once.
     // Its write is refused, it ends with an error that says why, and its workers go on under the stand-by.
     test(`a coordinator that ${stopped ? 'is stopped' : 'pauses'} at ${place} for longer than its lead`, () => within(place, async (migration) => {
-      const rule = `coordinator.${place}=pause:${stopped ? '300ms' : '12s'}${place.includes('turn') ? '@4' : ''}`;
+      const rule = `coordinator.${place}=pause:${stopped ? '2s' : '12s'}${place.includes('turn') ? '@4' : ''}`;
       const addresses = [migration.address, `${migration.address}b`];
       const leader = leading(migration, '3s', { rules: [rule] });
       // In the setup nothing is to be kept yet.
@@ -195,7 +195,7 @@ function coordinators() {
 
   // Promise: a worker that was stopped in its COMMIT, and holds the row of its task, is in no successor's way.
   test('a coordinator dies while a worker is stopped in its COMMIT', () => within('dies', async (migration) => {
-    const rule = 'worker.commit_sent[KIND_COPY]=pause:300ms@2';
+    const rule = 'worker.commit_sent[KIND_COPY]=pause:2s@2';
     const addresses = [migration.address, `${migration.address}b`];
     const leader = migration.coordinator([]);
     const keeper = await startKeeper(migration, addresses);
