@@ -309,6 +309,8 @@ TEST_F(WorkerCopyTest, AStaleAttemptCanNotClaim) {
   EXPECT_TRUE(absl::IsAborted(status)) << status;
   EXPECT_FALSE(TaskIsRetryable(status));
   EXPECT_EQ(Journal("state"), "leased");
+  // Its session would be terminated instead of the one that has the lease.
+  EXPECT_EQ(Journal("session_pid IS NULL"), "t");
 }
 
 TEST_F(WorkerCopyTest, AnAttemptThatBecomesStaleWhileItCopiesCommitsNothing) {
