@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <string>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_replace.h"
 #include "common/connection_string.h"
@@ -37,7 +38,8 @@ bool IsMeantAsPassword(absl::string_view text) {
   if (scheme == absl::string_view::npos) return false;
   absl::string_view rest = text.substr(scheme + 3);
   rest = rest.substr(0, rest.find('?'));
-  if (!absl::StartsWith(text, "postgres")) rest = rest.substr(0, rest.find_first_of(" \t\n\v\f\r"));
+  if (!absl::StartsWith(absl::StripLeadingAsciiWhitespace(text), "postgres"))
+    rest = rest.substr(0, rest.find_first_of(" \t\n\v\f\r"));
   const size_t at = rest.rfind('@');
   const size_t colon = rest.find(':');
   if (at == absl::string_view::npos || colon == absl::string_view::npos || colon > at) return false;
