@@ -1,10 +1,10 @@
 // Interrupt and repeat: nothing is lost or copied twice, under the same snapshot while a keeper lives.
 import assert from 'node:assert/strict';
 import { after, afterEach, before, beforeEach, test } from 'node:test';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { differences, fingerprint, fingerprints } from './support/oracle.mjs';
 import {
-  emptyTarget, keepersOf, makeDatabase, query, run, sleep, start, startPair, temporaryFolder, until, value, writeConfig,
+  emptyTarget, keepersOf, makeDatabase, program, query, run, sleep, start, startPair, temporaryFolder, until, value, writeConfig,
 } from './support/servers.mjs';
 
 const place = temporaryFolder();
@@ -46,7 +46,12 @@ after(async () => {
   place.remove();
 });
 
-const clone = (more = [], options = {}) => start(['clone', '-s', from, '-t', to, '-c', config, ...times, ...more], {}, options);
+const command = (more) => ['clone', '-s', from, '-t', to, '-c', config, ...times, ...more];
+const clone = (more = []) => start(command(more));
+// The same program with a pause at the end of each copy: the whole takes three seconds otherwise, and is over before it is
+// interrupted.
+const slowClone = (options = {}) => start(command([]), { HYPERSHIFT_FAILPOINTS: 'worker.copy_end[KIND_COPY]=pause:400ms@1x999' },
+  { program: join(dirname(program), 'tests/fault/hypershift-fault'), ...options });
 
 function copies(condition) {
   try {
@@ -60,11 +65,27 @@ const copiesDone = () => copies("state = 'done'");
 const sessions = () => query(source.uri, `SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'hypershift%'
   AND datname = '${new URL(from).pathname.slice(1)}' AND state = 'idle in transaction'`);
 
+// Until so many ranges are done, and the keeper process has imported the snapshot too: the coordinator, the worker, the keeper.
+async function untilCopying(running, ranges) {
+  const began = Date.now();
+  let seen = '';
+  try {
+    // The keeper first: the target answers late while it is busy, and the copies go on meanwhile.
+    await until('a keeper', () => sessions().length >= 3);
+    seen += `a keeper after ${Date.now() - began} ms`;
+    await until('some ranges', () => copiesDone() >= ranges);
+  } catch (error) {
+    const { exitCode } = running.child;
+    running.child.kill('SIGKILL');
+    const { stdout, stderr } = await running.done;
+    error.message += `; ${seen}; it had ${exitCode === null ? 'not ended' : `ended with ${exitCode}`}\n${stderr}${stdout}`;
+    throw error;
+  }
+}
+
 async function startAndWaitForCopies() {
-  const running = clone();
-  await until('some ranges', () => copiesDone() >= 3);
-  // The keeper process has imported the snapshot too: the coordinator, the worker, the keeper.
-  await until('a keeper', () => sessions().length >= 3);
+  const running = slowClone();
+  await untilCopying(running, 3);
   return running;
 }
 
@@ -112,9 +133,8 @@ function assertCompressed() {
 
 // Promise: Ctrl-C (which reaches every process in the terminal) ends cleanly, and the same command resumes.
 test('SIGINT to the process group, then the same command', async () => {
-  const running = clone([], { detached: true });
-  await until('some ranges', () => copiesDone() >= 2);
-  await until('a keeper', () => sessions().length >= 3);
+  const running = slowClone({ detached: true });
+  await untilCopying(running, 2);
   process.kill(-running.pid, 'SIGINT');
   const first = await running.done;
   assert.equal(first.code, 130, first.stderr + first.stdout);

@@ -6,7 +6,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 export const root = join(dirname(fileURLToPath(import.meta.url)), '../../..');
-const program = process.env.HYPERSHIFT_PROGRAM ?? join(root, 'build/hypershift');
+export const program = process.env.HYPERSHIFT_PROGRAM ?? join(root, 'build/hypershift');
 
 // Debian's psql is a Perl script that looks for this one. Tests ask so often that it shows.
 export const psql = findPsql();
