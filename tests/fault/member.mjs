@@ -1,6 +1,7 @@
 // A process of the storm: started, killed, stopped and started again under one name, each link through a proxy of its own.
 import { spawn } from 'node:child_process';
 import { closeSync, openSync, readFileSync, statSync } from 'node:fs';
+import { withParent } from '../integration/support/servers.mjs';
 
 export class Member {
   // args(flags): the command line of a start. onExit(code, signal, what it said since it started).
@@ -16,7 +17,7 @@ export class Member {
     const fd = openSync(this.log, 'a');
     const begin = statSync(this.log).size;
     const environment = Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^(HYPERSHIFT_|PG)/.test(name)));
-    const child = spawn(this.program, this.args(flags), { stdio: ['ignore', fd, fd], env: environment });
+    const child = spawn('setpriv', withParent(this.program, this.args(flags)), { stdio: ['ignore', fd, fd], env: environment });
     closeSync(fd);
     this.child = child;
     this.startedAt = Date.now();

@@ -67,8 +67,9 @@ export const mutations = [
   },
   {
     name: "lock of the leader's row until the COMMIT", file: 'coordinator/journal.cc',
-    edits: [['    HS_RETURN_IF_ERROR(LockLead(work));\n    return body(work);\n  });\n',
-      '    return LockLead(work);\n  }) .ok() ? Write(what, body) : absl::AbortedError("another coordinator has taken the lead; this one stops");\n']],
+    edits: [['    HS_RETURN_IF_ERROR(LockLead(work));\n    return body(work);\n',
+      '    if (work.exec_params("SELECT FROM _hypershift.leader WHERE epoch = $1", epoch_).empty())\n' +
+      '      return absl::AbortedError("another coordinator has taken the lead; this one stops");\n    return body(work);\n']],
     test: fault('stale.test.mjs', "a deposed leader's last COMMIT has no effect"),
   },
   {

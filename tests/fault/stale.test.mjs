@@ -144,15 +144,19 @@ test('a deposed leader\'s last COMMIT has no effect', { timeout: 240_000 }, asyn
   const addresses = ['a', 'b'].map((name) => migration.address.replace('.sock', `${name}.sock`));
   // Its first turn gives tasks to a worker that has registered while it still planned.
   const turn = 'coordinator.commit_sent[turn]=pause:1s';
-  const leader = migration.coordinator(['coordinator.journal_write[plan]=pause:3s', turn], { address: addresses[0] });
-  await one.keeper(addresses);
+  const leader = migration.coordinator(['coordinator.journal_write[plan]=pause:5s', turn], { address: addresses[0] });
   const worker = migration.worker('w1', [], { coordinators: addresses });
+  await one.keeper(addresses);
   await one.stopAt(leader, turn);
+  const writers = await ask(migration.to, `SELECT count(*) FROM pg_locks WHERE relation = '_hypershift.task'::regclass
+    AND database = (SELECT oid FROM pg_database WHERE datname = current_database()) AND mode = 'RowExclusiveLock'`);
+  assert.deepEqual(writers, ['1'], 'the stopped leader gives no task to anybody: there is no effect to be seen');
   worker.child.kill('SIGSTOP');
   const standby = migration.coordinator([], { address: addresses[1], more: ['--standby'] });
   await until('another leader', async () =>
     (await ask(migration.to, 'SELECT address FROM _hypershift.leader WHERE expires_at > clock_timestamp()'))[0] === addresses[1]);
   leader.child.kill('SIGCONT');
+  await until('the deposed leader to end', () => leader.child.exitCode !== null || leader.child.signalCode !== null, 30);
   const { code, stderr } = await leader.done;
   assert.notEqual(code, 0);
   assert.match(stderr, /another coordinator has taken the lead/);

@@ -5,7 +5,7 @@ import { appendFileSync, mkdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { parseArgs } from 'node:util';
-import { root } from '../integration/support/servers.mjs';
+import { root, withParent } from '../integration/support/servers.mjs';
 import { figures, names } from './storm_figures.mjs';
 
 const { values: options, positionals } = parseArgs({
@@ -45,7 +45,7 @@ function job(number) {
   const seeds = Array.from({ length: count }, (_, i) => first + i).filter((_, i) => i % jobs === number);
   const args = ['--seeds', seeds.join(), '--target', options.target, '--logs', options.logs, '--megabytes', options.megabytes, '--deadline', options.deadline];
   if (options['keep-logs']) args.push('--keep-logs');
-  const child = spawn(process.execPath, [join(root, 'tests/fault/storm.mjs'), ...args], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const child = spawn('setpriv', withParent(process.execPath, [join(root, 'tests/fault/storm.mjs'), ...args]), { stdio: ['ignore', 'pipe', 'inherit'] });
   createInterface({ input: child.stdout }).on('line', (line) => report(JSON.parse(line)));
   return new Promise((resolve) => child.on('close', resolve));
 }

@@ -187,9 +187,12 @@ function cleanEnvironment(env) {
 // Pids of every hypershift that was started here.
 export const started = [];
 
+// Arguments of setpriv for a process that is killed when whoever starts it is, so that a killed test leaves nothing behind.
+export const withParent = (command, args) => ['--pdeathsig', 'KILL', '--', command, ...args];
+
 // Starts hypershift, or `options.program`; `done` resolves with its exit status and what it printed.
 export function start(args, env = {}, options = {}) {
-  const child = spawn(options.program ?? program, args, { stdio: ['ignore', 'pipe', 'pipe'], env: cleanEnvironment(env), ...options });
+  const child = spawn('setpriv', withParent(options.program ?? program, args), { stdio: ['ignore', 'pipe', 'pipe'], env: cleanEnvironment(env), ...options });
   started.push(child.pid);
   let stdout = '';
   let stderr = '';
