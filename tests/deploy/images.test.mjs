@@ -1,7 +1,7 @@
 // Promise: what the Dockerfile and the compose file name is there, and the images hold what the programs need to start.
 // There is no docker daemon where this runs: that images build and containers start is not checked here.
 import assert from 'node:assert/strict';
-import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, realpathSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
@@ -53,14 +53,23 @@ test('nobody runs as root', () => {
   }
 });
 
-// The Debian package that a file is from; libraries are known to dpkg by either spelling of a merged /usr.
-function packageOf(file) {
-  const real = run('realpath', [file]).stdout.trim();
-  for (const path of [file, real, file.replace(/^\/usr/, ''), real.replace(/^\/usr/, ''), `/usr${file}`]) {
-    const found = run('dpkg-query', ['-S', path]);
-    if (found.status === 0) return found.stdout.split(':')[0];
+// file → the Debian package that it is from, for many at once, since each question goes through all that is installed.
+// dpkg knows libraries by either spelling of a merged /usr.
+function packagesOf(files) {
+  const real = new Map(files.map((file) => [file, realpathSync(file)]));
+  const spellings = (file) => [file, real.get(file)].flatMap((path) => [path, path.replace(/^\/usr/, ''), `/usr${path}`]);
+  const known = new Map();
+  for (const line of run('dpkg-query', ['-S', ...new Set(files.flatMap(spellings))]).stdout.split('\n')) {
+    const [holder, path] = line.split(': ');
+    if (path) known.set(path, holder.split(':')[0]);
   }
-  throw new Error(`no package holds ${file}`);
+  const holders = new Map();
+  for (const file of files) {
+    const found = spellings(file).find((path) => known.has(path));
+    assert.ok(found, `no package holds ${file}`);
+    holders.set(file, known.get(found));
+  }
+  return holders;
 }
 
 const listed = logicalLines(text('docker/runtime-packages.txt'));
@@ -71,36 +80,41 @@ const notLibraries = ['ca-certificates'];
 // name of a library → the file that the loader takes for it, of all a program is linked to.
 function linked(name) {
   const files = new Map();
-  for (const [, library, file] of run('ldd', [program(name)]).stdout.matchAll(/^\s*(\S+) => (\S+|not found)/gm)) files.set(library, file);
+  for (const [, library, file] of run('ldd', [program(name)]).stdout.matchAll(/^\s*(\S+) => (\S+)/gm)) files.set(library, file);
   return files;
 }
 
+const programs = new Map(names.map((name) => [name, linked(name)]));
+const holders = packagesOf([...new Set([...programs.values()].flatMap((files) => [...files.values()]))].filter((file) => file !== 'not'));
+
 test('the run-time packages are those that the programs are linked to', () => {
   const wanted = new Set();
-  for (const name of names) {
-    const files = linked(name);
+  for (const [name, files] of programs) {
     const needed = run('readelf', ['-d', program(name)]).stdout.matchAll(/\(NEEDED\).*\[(.*)\]/g);
-    for (const [, library] of needed) wanted.add(packageOf(files.get(library)));
+    for (const [, library] of needed) wanted.add(holders.get(files.get(library)));
   }
   for (const one of inBase) wanted.delete(one);
   assert.deepEqual([...wanted].sort(), listed.filter((one) => !notLibraries.includes(one)).sort());
 });
 
 test('what the run-time packages depend on brings the rest', () => {
+  const depends = new Map();
+  for (const line of run('dpkg-query', ['-W', '-f', '${Package}\t${Depends}, ${Pre-Depends}\n']).stdout.split('\n')) {
+    const [name, needs = ''] = line.split('\t');
+    depends.set(name, needs.split(/[,|]/).map((word) => word.trim().split(/[ :(]/)[0]).filter(Boolean));
+  }
   const closure = new Set();
   const open = [...listed, ...inBase];
   while (open.length > 0) {
     const one = open.pop();
     if (closure.has(one)) continue;
     closure.add(one);
-    const depends = run('dpkg-query', ['-W', '-f', '${Depends}, ${Pre-Depends}\n', one]).stdout.split('\n')[0];
-    open.push(...depends.split(/[,|]/).map((word) => word.trim().split(/[ :(]/)[0]).filter(Boolean));
+    open.push(...(depends.get(one) ?? []));
   }
-  for (const name of names) {
-    for (const [library, file] of linked(name)) {
-      assert.notEqual(file, 'not found', `${name}: ${library}`);
-      const holder = packageOf(file);
-      assert.ok(closure.has(holder), `${name} needs ${library} of ${holder}, which no run-time package brings`);
+  for (const [name, files] of programs) {
+    for (const [library, file] of files) {
+      assert.notEqual(file, 'not', `${name}: ${library} is not found`);
+      assert.ok(closure.has(holders.get(file)), `${name} needs ${library} of ${holders.get(file)}, which no run-time package brings`);
     }
   }
 });
