@@ -1,19 +1,23 @@
 // Promise: an operator who copies a command from the runbook, a unit or a manifest gives flags that the programs have, and
 // every link leads somewhere.
 import assert from 'node:assert/strict';
-import { existsSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { filesBelow, inRoot, logicalLines, text, yaml } from './support/project.mjs';
-import { callsIn, unknownFlags } from './support/programs.mjs';
+import { callsIn, program, run, unknownFlags } from './support/programs.mjs';
 
 const documents = ['docs/runbook.md', 'docker/README.md', ...filesBelow('docs/runbook', /\.md$/)];
 
 // The shell in a document: its blocks, and what stands in backquotes and begins like a command.
 function shellIn(document) {
   const blocks = [...document.matchAll(/^ *```sh\n([\s\S]*?)^ *```/gm)].map(([, block]) => block);
+  // What the runbook's commands say as $C.
+  const shared = [...document.matchAll(/^C="(.*)"$/gm)].map(([, flags]) => `hypershift status ${flags}`);
   const inline = document.replace(/^ *```[\s\S]*?^ *```/gm, '').match(/`hypershift(?:-coordinator|-worker)? [^`]*`/g) ?? [];
-  return [...blocks.flatMap(logicalLines), ...inline.map((code) => code.slice(1, -1))];
+  return [...blocks.flatMap(logicalLines), ...shared, ...inline.map((code) => code.slice(1, -1))];
 }
 
 const check = (where, calls) => calls.flatMap(([name, words]) => unknownFlags(name, words).map((problem) => `${where}: ${problem}`));
@@ -55,6 +59,29 @@ test('the units', () => {
     return lines.flatMap((line) => unknownFlags(name, line.split('=').slice(1).join('=').split(/\s+/)));
   });
   assert.deepEqual(problems, []);
+});
+
+// Until the first thing that is wrong: a worker looks for its coordinator, a coordinator for its source.
+test('the programs start with the flags of the compose file', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'hypershift-flags-'));
+  try {
+    const certificates = run(inRoot('scripts/make-certs'), [join(folder, 'certs'), 'coordinator', 'worker', 'keeper']);
+    assert.equal(certificates.status, 0, certificates.stderr);
+    writeFileSync(join(folder, 'certs/token'), 'a token of some length\n', { mode: 0o600 });
+    const { services } = yaml('docker/compose.yml')[0];
+    const here = (flag) => flag.replace('/tmp/secrets', join(folder, 'certs')).replace('/etc/hypershift', inRoot('docker'))
+      .replace(/=0\.0\.0\.0:\d+/, '=0.0.0.0:0').replace('=coordinator:5480', '=localhost:1');
+    const nowhere = `host=${folder} dbname=nowhere`;
+    const env = { ...process.env, HYPERSHIFT_SOURCE_URI: nowhere, HYPERSHIFT_TARGET_URI: nowhere };
+    const coordinator = run(program('hypershift-coordinator'), services.coordinator.command.map(here), { env });
+    assert.match(coordinator.stderr, /cannot connect/);
+    for (const name of ['worker', 'keeper']) {
+      const started = spawnSync(program('hypershift-worker'), services[name].command.map(here), { encoding: 'utf8', timeout: 2000, killSignal: 'SIGKILL' });
+      assert.equal(started.signal, 'SIGKILL', `${name} ended by itself: ${started.stderr}`);
+    }
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
 });
 
 // As the places that show Markdown name a heading.

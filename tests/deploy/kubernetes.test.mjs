@@ -102,7 +102,7 @@ test('a Job does not repeat what a person must decide on', () => {
   const [job] = ofKind('Job');
   assert.equal(job.spec.template.spec.restartPolicy, 'Never');
   const rule = job.spec.podFailurePolicy.rules.find((one) => one.action === 'FailJob');
-  assert.deepEqual(rule.onExitCodes.values, [1, 2, 3, 4]);
+  assert.deepEqual(rule.onExitCodes.values, [1, 2, 3, 4, 5]);
   assert.equal(rule.onExitCodes.containerName, job.spec.template.spec.containers[0].name);
 });
 

@@ -65,7 +65,8 @@ test('restarts go by the documented exit statuses', () => {
   const { kExitDone, kExitInterrupted, ...decisions } = statuses;
   const unit = 'systemd/hypershift-coordinator.service';
   assert.equal(kExitDone, '0');
-  assert.deepEqual(settings(unit, 'RestartPreventExitStatus'), [Object.values(decisions).join(' ')]);
+  const [prevented] = settings(unit, 'RestartPreventExitStatus').map((value) => value.split(' '));
+  for (const [name, status] of Object.entries(decisions)) assert.ok(prevented.includes(status), `${name} would be repeated`);
   assert.deepEqual(settings(unit, 'SuccessExitStatus'), [kExitInterrupted]);
   assert.deepEqual(settings('systemd/hypershift-worker@.service', 'RestartPreventExitStatus'), ['2']);
   for (const one of units) {

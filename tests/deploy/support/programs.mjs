@@ -56,11 +56,15 @@ export function callsIn(lines) {
   for (const line of lines) {
     for (const part of line.split(/\s(?:\||&&|;)\s|[;&]$|\$\(/)) {
       const words = wordsOf(part.replace(/\)\s*$/, ''));
-      const at = words.findIndex((word) => /(^|\/)hypershift(-coordinator|-worker)?$/.test(word));
-      // Not where it is an argument: the name of a user, an image or a unit.
-      const before = words.slice(0, at);
-      const isCommand = before.every((word) => /^([A-Z_]+=.*|sudo|exec)$/.test(word)) || before.includes('exec') || before.at(-1) === '--';
-      if (at < 0 || !isCommand) continue;
+      // Not where it is an argument: the name of a user, an image, a namespace or a unit.
+      const isCommand = (word, at) => {
+        const before = words.slice(0, at);
+        if (!/(^|\/)hypershift(-coordinator|-worker)?$/.test(word)) return false;
+        if (before.every((one) => /^([A-Z_]+=.*|sudo|exec)$/.test(one)) || before.at(-1) === '--') return true;
+        return before.includes('exec') && !before.at(-1).startsWith('-') && !before.includes('kubectl');
+      };
+      const at = words.findIndex(isCommand);
+      if (at < 0) continue;
       calls.push([words[at].split('/').pop(), words.slice(at + 1)]);
     }
   }
