@@ -1,6 +1,7 @@
 -- The compose file's demo: 1,000 devices and 30 days of their measurements, 4,320,000 rows.
 \set ON_ERROR_STOP on
 
+SET client_min_messages = warning;
 BEGIN;
 DROP TABLE IF EXISTS conditions, devices;
 
@@ -15,7 +16,7 @@ SELECT id, 'device ' || id, point(id % 40, id / 40)
 
 CREATE TABLE conditions (
     time        timestamptz NOT NULL,
-    device_id   integer NOT NULL REFERENCES devices,
+    device_id   integer NOT NULL,
     temperature real NOT NULL,
     humidity    real
 );
@@ -25,6 +26,7 @@ SELECT time, id, 15 + 10 * sin(extract(epoch FROM time) / 13751 + id), 50 + id %
        generate_series(1, 1000) AS id;
 CREATE UNIQUE INDEX ON conditions (time, device_id);
 CREATE INDEX ON conditions (device_id, time);
+ALTER TABLE conditions ADD FOREIGN KEY (device_id) REFERENCES devices;
 COMMIT;
 
 ANALYZE devices, conditions;
