@@ -5,6 +5,9 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "common/coordinator_address.h"
+#include "common/pg_status.h"
+#include "common/security_flags.h"
 #include "common/status_macros.h"
 #include "common/version.h"
 #include "coordinator/run_flags.h"
@@ -15,6 +18,7 @@ namespace {
 struct Flags {
   RunFlags run;
   StatusOptions status;
+  SecurityFlags security;
   std::string table;
   bool force = false;
 };
@@ -23,6 +27,14 @@ absl::StatusOr<Command> RunCommand(CommandKind kind, const RunFlags& flags) {
   Command command;
   command.kind = kind;
   HS_ASSIGN_OR_RETURN(command.coordinator, kind == CommandKind::kClone ? CloneOptions(flags) : VerifyOptions(flags));
+  // Its own worker and keeper would need names and certificates to call it from this same machine.
+  HS_RETURN_IF_ERROR(WithContext(CheckListenAddress(flags.listen), "--listen"));
+  if (!IsLocalAddress(flags.listen)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--listen: ", flags.listen,
+                     " is not on loopback: listen on 127.0.0.1 or unix:PATH here; hypershift-coordinator listens "
+                     "elsewhere, with TLS"));
+  }
   command.report_file = flags.report;
   return command;
 }
@@ -34,6 +46,10 @@ absl::StatusOr<Command> TargetCommand(CommandKind kind, const Flags& flags) {
   command.table = flags.table;
   command.force = flags.force;
   const bool asks_coordinator = kind != CommandKind::kCleanup;
+  if (asks_coordinator) {
+    HS_ASSIGN_OR_RETURN(command.status.security, ReadSecurity(flags.security));
+    HS_RETURN_IF_ERROR(CheckClientFiles(command.status.security));
+  }
   if (asks_coordinator && !flags.status.coordinator.empty()) return command;
   HS_ASSIGN_OR_RETURN(const Config config, LayConfig(flags.run));
   if (asks_coordinator && config.target.empty()) {
@@ -42,6 +58,13 @@ absl::StatusOr<Command> TargetCommand(CommandKind kind, const Flags& flags) {
   }
   HS_ASSIGN_OR_RETURN(command.target, TargetOf(flags.run, config));
   return command;
+}
+
+// What every command has that asks a running coordinator.
+void AddClientFlags(CLI::App* app, Flags* flags) {
+  app->add_option("--coordinator", flags->status.coordinator, "The coordinator's address")->type_name("ADDRESS");
+  AddClientSecurityFlags(app, &flags->security);
+  AddTargetFlags(app, &flags->run);
 }
 
 // Early versions had no commands: their flags alone mean clone.
@@ -70,19 +93,19 @@ absl::StatusOr<Command> ParseCommand(int argc, const char* const* argv) {
   AddRunFlags(clone, &flags.run);
   AddCloneFlags(clone, &flags.run);
   AddReportFlag(clone, &flags.run);
+  AddTokenFlag(clone, &flags.run.security);
   CLI::App* verify = app.add_subcommand("verify", "Read a migrated target back and compare it with what was copied");
   AddTargetFlags(verify, &flags.run);
   AddRunFlags(verify, &flags.run);
   AddReportFlag(verify, &flags.run);
+  AddTokenFlag(verify, &flags.run.security);
   CLI::App* status = app.add_subcommand("status", "Show a running migration");
-  status->add_option("--coordinator", flags.status.coordinator, "The coordinator's address")->type_name("ADDRESS");
+  AddClientFlags(status, &flags);
   status->add_flag("--watch", flags.status.watch, "Follow it to its end");
   status->add_flag("--json", flags.status.json, "As JSON");
-  AddTargetFlags(status, &flags.run);
   CLI::App* retry = app.add_subcommand("retry", "Try a table's failed steps again while the migration runs");
   retry->add_option("table", flags.table, "The table, as schema.name")->type_name("TABLE")->required();
-  retry->add_option("--coordinator", flags.status.coordinator, "The coordinator's address")->type_name("ADDRESS");
-  AddTargetFlags(retry, &flags.run);
+  AddClientFlags(retry, &flags);
   CLI::App* cleanup = app.add_subcommand("cleanup", "Remove the journal (schema _hypershift) from the target");
   cleanup->add_flag("--force", flags.force, "Even while a coordinator leads a migration there");
   AddTargetFlags(cleanup, &flags.run);

@@ -51,7 +51,7 @@ int SpawnWithInput(int input_fd, const std::vector<char*>& arguments, pid_t* pid
 
 absl::StatusOr<pid_t> StartKeeperProcess(const ConnectionString& source, const ConnectionString& target,
                                          const std::string& coordinator, const std::string& migration,
-                                         absl::Duration grace) {
+                                         absl::Duration grace, const Secret& token) {
   int pipe_fds[2];
   if (pipe2(pipe_fds, O_CLOEXEC) != 0) return absl::InternalError("no pipe for the keeper process");
   std::vector<std::string> words = {"hypershift",
@@ -76,7 +76,8 @@ absl::StatusOr<pid_t> StartKeeperProcess(const ConnectionString& source, const C
   if (error == 0) {
     written = WriteAll(pipe_fds[1], nlohmann::json{{"source", source.WithPassword().Reveal()},
                                                    {"target", target.WithPassword().Reveal()},
-                                                   {"migration", migration}}
+                                                   {"migration", migration},
+                                                   {"token", token.Reveal()}}
                                         .dump());
   }
   close(pipe_fds[1]);

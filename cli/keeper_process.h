@@ -10,15 +10,16 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "common/connection_string.h"
+#include "common/secret.h"
 
 namespace hypershift {
 
-// Starts it: this same program as `hypershift worker --keeper`. The connection strings go through a pipe, so that no
-// password is in its arguments or environment. It is not waited for: it ends when the coordinator says so, the journal
-// says that this migration is over, or its grace is.
+// Starts it: this same program as `hypershift worker --keeper`. The connection strings and the token go through a pipe,
+// so that no secret is in its arguments or environment. It is not waited for: it ends when the coordinator says so, the
+// journal says that this migration is over, or its grace is.
 absl::StatusOr<pid_t> StartKeeperProcess(const ConnectionString& source, const ConnectionString& target,
                                          const std::string& coordinator, const std::string& migration,
-                                         absl::Duration grace);
+                                         absl::Duration grace, const Secret& token);
 
 }  // namespace hypershift
 

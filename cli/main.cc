@@ -50,8 +50,12 @@ int RunClient(const Command& command) {
     if (!found.ok()) return Refuse(found.status());
     options.coordinator = *found;
   }
+  const absl::Status allowed = CheckConnecting(options.coordinator, options.security);
+  if (!allowed.ok()) return Refuse(allowed);
   InitLog({});
-  if (command.kind == CommandKind::kRetry) return RunRetryCommand(options.coordinator, command.table);
+  if (command.kind == CommandKind::kRetry) {
+    return RunRetryCommand(options.coordinator, options.security, command.table);
+  }
   return RunStatusCommand(options);
 }
 

@@ -3,7 +3,9 @@
 #include <grpcpp/grpcpp.h>
 
 #include <chrono>
+#include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "cli/format.h"
 
@@ -25,6 +27,11 @@ std::string Describe(const std::string& address, const absl::Status& error) {
   const std::string message = SafeText(Reason(error));
   switch (error.code()) {
     case absl::StatusCode::kUnavailable:
+      if (absl::StrContains(message, "SSL") || absl::StrContains(message, "handshake") ||
+          absl::StrContains(message, "name verification")) {
+        return absl::StrCat("no secure connection to ", address, " can be made (", message,
+                            "): compare --tls-ca, --tls-cert and --tls-server-name with the coordinator's certificate");
+      }
       return absl::StrCat("no coordinator is ready at ", address, " (", message,
                           "): check the address, and that the migration runs; it takes some seconds to start");
     case absl::StatusCode::kDeadlineExceeded:
@@ -40,18 +47,16 @@ std::string Describe(const std::string& address, const absl::Status& error) {
 
 }  // namespace
 
-std::unique_ptr<v1::MigrationService::Stub> ConnectToCoordinator(const std::string& address) {
+std::unique_ptr<v1::MigrationService::Stub> ConnectToCoordinator(const std::string& address,
+                                                                 const TransportSecurity& security) {
   grpc::ChannelArguments arguments;
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 200);
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 2000);
   // Ends a stream whose other side has silently gone.
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, 20000);
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 10000);
-  // http_proxy is for the world outside.
-  arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
   arguments.SetMaxReceiveMessageSize(kMaxReceivedBytes);
-  return v1::MigrationService::NewStub(
-      grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments));
+  return v1::MigrationService::NewStub(OpenChannel(address, security, std::move(arguments)));
 }
 
 void SetTimeout(grpc::ClientContext* context, absl::Duration timeout) {

@@ -7,6 +7,7 @@
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
+#include "common/transport_security.h"
 #include "hypershift/v1/migration.grpc.pb.h"
 
 namespace hypershift {
@@ -14,8 +15,10 @@ namespace hypershift {
 // How long one call may take.
 inline constexpr absl::Duration kMigrationCallTimeout = absl::Seconds(10);
 
-// Connects lazily and again after a loss; a silent peer is noticed by keepalives. Any thread may use the stub.
-std::unique_ptr<v1::MigrationService::Stub> ConnectToCoordinator(const std::string& address);
+// The address must have passed CheckConnecting(). Connects lazily and again after a loss; a silent peer is noticed by
+// keepalives. Any thread may use the stub.
+std::unique_ptr<v1::MigrationService::Stub> ConnectToCoordinator(const std::string& address,
+                                                                 const TransportSecurity& security);
 
 void SetTimeout(grpc::ClientContext* context, absl::Duration timeout);
 

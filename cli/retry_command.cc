@@ -11,8 +11,8 @@
 
 namespace hypershift {
 
-int RunRetryCommand(const std::string& coordinator, const std::string& table) {
-  const auto stub = ConnectToCoordinator(coordinator);
+int RunRetryCommand(const std::string& coordinator, const TransportSecurity& security, const std::string& table) {
+  const auto stub = ConnectToCoordinator(coordinator, security);
   grpc::ClientContext context;
   SetTimeout(&context, kMigrationCallTimeout);
   v1::RetryTableRequest request;

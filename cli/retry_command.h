@@ -4,11 +4,13 @@
 
 #include <string>
 
+#include "common/transport_security.h"
+
 namespace hypershift {
 
 // Returns the exit status: 0 done; 2 no coordinator answers, no such table, or nothing to retry. Says so on standard
 // output or error.
-int RunRetryCommand(const std::string& coordinator, const std::string& table);
+int RunRetryCommand(const std::string& coordinator, const TransportSecurity& security, const std::string& table);
 
 }  // namespace hypershift
 

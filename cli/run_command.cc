@@ -43,8 +43,8 @@ void PrintErrors(const absl::Status& status) {
 // Follows the coordinator as any other client would.
 class Watcher {
  public:
-  Watcher(const std::string& address, ProgressDisplay* display)
-      : stub_(ConnectToCoordinator(address)), display_(display) {}
+  Watcher(const std::string& address, const TransportSecurity& security, ProgressDisplay* display)
+      : stub_(ConnectToCoordinator(address, security)), display_(display) {}
 
   void Start() {
     thread_ = std::thread([this] {
@@ -93,6 +93,7 @@ class LocalWorker {
   void Start(const std::string& address, Coordinator* coordinator) {
     WorkerOptions worker_options;
     worker_options.coordinators = {address};
+    worker_options.security = SecurityOfOwnClients(options_.security);
     worker_options.source = options_.source;
     worker_options.target = options_.target;
     worker_options.name = WorkerName();
@@ -122,7 +123,7 @@ class LocalWorker {
     if (coordinator->state()->GetMigration().snapshot_released()) return;
     absl::StatusOr<pid_t> started =
         StartKeeperProcess(options_.source, options_.target, address, coordinator->state()->GetMigration().id(),
-                           options_.times.keeper_grace);
+                           options_.times.keeper_grace, options_.security.token);
     if (started.ok()) {
       keeper_ = *started;
     } else {
@@ -187,7 +188,7 @@ int RunMigration(const Command& command) {
     at_once = count > 1;
     coordinator->Stop(count > 1);
   });
-  Watcher watcher(address, &display);
+  Watcher watcher(address, SecurityOfOwnClients(command.coordinator.security), &display);
   watcher.Start();
   const absl::StatusOr<RunResult> result = coordinator->Run();
   worker.Join(at_once);

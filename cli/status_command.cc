@@ -293,7 +293,7 @@ StreamResult ReadStream(v1::MigrationService::Stub* stub, WatchOutput* output, v
 }
 
 int Watch(const StatusOptions& options) {
-  const auto stub = ConnectToCoordinator(options.coordinator);
+  const auto stub = ConnectToCoordinator(options.coordinator, options.security);
   WatchOutput output(options);
   v1::WatchResponse last;
   bool seen = false;
@@ -331,7 +331,7 @@ std::string FormatStatus(const v1::WatchResponse& status, int columns, bool colo
 
 int RunStatusCommand(const StatusOptions& options) {
   if (options.watch) return Watch(options);
-  const auto stub = ConnectToCoordinator(options.coordinator);
+  const auto stub = ConnectToCoordinator(options.coordinator, options.security);
   v1::WatchResponse status;
   const absl::Status answered = AskAll(stub.get(), &status);
   if (!answered.ok()) return Refuse(options, answered);

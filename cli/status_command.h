@@ -5,13 +5,15 @@
 #include <string>
 
 #include "absl/time/time.h"
+#include "common/transport_security.h"
 #include "hypershift/v1/migration.pb.h"
 
 namespace hypershift {
 
 struct StatusOptions {
-  // host:port or unix:path; checked by the caller as far as it restricts where plain text may go.
+  // host:port or unix:path, which must have passed CheckConnecting().
   std::string coordinator;
+  TransportSecurity security;
   // Follow until the migration ends.
   bool watch = false;
   // Protobuf JSON of v1.WatchResponse on standard output; with `watch` one object a line.

@@ -36,6 +36,8 @@ class ConnectionString {
   Secret WithPassword() const;
   // Empty when it comes from a password file, or none is needed.
   const Secret& password() const { return password_; }
+  // Default-constructed: no database was named.
+  bool empty() const { return parameters_.empty(); }
   // A parameter's value as given or found in a service file or variable; empty if unset, and for secrets.
   std::string Get(absl::string_view parameter) const;
   // The same server and user, another database.

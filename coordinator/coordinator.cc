@@ -3,7 +3,9 @@
 #include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <grpcpp/grpcpp.h>
 #include <grpcpp/health_check_service_interface.h>
+#include <unistd.h>
 
+#include <array>
 #include <optional>
 #include <utility>
 
@@ -16,11 +18,22 @@
 #include "coordinator/journal.h"
 #include "coordinator/migration_setup.h"
 #include "coordinator/run_loop.h"
+#include "coordinator/server_credentials.h"
 #include "coordinator/services.h"
 #include "coordinator/standby.h"
 
 namespace hypershift {
 namespace {
+
+// Workers say little; a table's worth of errors is far smaller.
+constexpr int kMaxReceivedBytes = 4 << 20;
+// A hundred workers park a call each, and report from all their slots at once.
+constexpr int kMaxThreads = 2048;
+
+std::string HostName() {
+  std::array<char, 256> name{};
+  return gethostname(name.data(), name.size() - 1) == 0 ? name.data() : "";
+}
 
 class CoordinatorImpl final : public Coordinator {
  public:
@@ -28,7 +41,8 @@ class CoordinatorImpl final : public Coordinator {
       : options_(std::move(options)),
         state_(options_.times),
         journal_(options_.target),
-        worker_service_(&state_),
+        worker_service_(&state_, {options_.source, options_.target,
+                                  !options_.security.token.empty() || !options_.security.authorities_file.empty()}),
         migration_service_(&state_) {}
 
   ~CoordinatorImpl() override {
@@ -37,13 +51,19 @@ class CoordinatorImpl final : public Coordinator {
   }
 
   absl::StatusOr<std::string> Listen() override {
-    HS_RETURN_IF_ERROR(WithContext(CheckListenAddress(options_.listen), "--listen"));
+    HS_RETURN_IF_ERROR(CheckListening(options_.listen, options_.security));
+    const std::string exposure = ExposureOf(options_.listen, options_.security);
+    if (!exposure.empty()) LogWarning(exposure);
     grpc::EnableDefaultHealthCheckService(true);
     grpc::reflection::InitProtoReflectionServerBuilderPlugin();
     grpc::ServerBuilder builder;
     int port = 0;
     builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
-    builder.AddListeningPort(options_.listen, grpc::InsecureServerCredentials(), &port);
+    builder.SetMaxReceiveMessageSize(kMaxReceivedBytes);
+    builder.SetResourceQuota(grpc::ResourceQuota("coordinator").SetMaxThreads(kMaxThreads));
+    builder.AddListeningPort(
+        options_.listen, MakeServerCredentials(options_.security, std::make_shared<CallGate>(options_.security.token)),
+        &port);
     builder.RegisterService(&worker_service_);
     builder.RegisterService(&migration_service_);
     server_ = builder.BuildAndStart();
@@ -54,6 +74,7 @@ class CoordinatorImpl final : public Coordinator {
     address_ = absl::StartsWith(options_.listen, "unix:")
                    ? options_.listen
                    : absl::StrCat(options_.listen.substr(0, options_.listen.rfind(':') + 1), port);
+    advertised_ = options_.advertise.empty() ? AdvertisedAddress(address_, HostName()) : options_.advertise;
     return address_;
   }
 
@@ -64,7 +85,7 @@ class CoordinatorImpl final : public Coordinator {
         HS_ASSIGN_OR_RETURN(const StandbyResult waited, WaitForLead(&journal_, &state_, options_.leader_lease));
         if (waited != StandbyResult::kTakeOver) return EndStandby(waited);
       }
-      setup.emplace(options_, address_, &state_, &journal_);
+      setup.emplace(options_, advertised_, &state_, &journal_);
       const absl::Status ready = setup->Run();
       if (ready.ok()) break;
       if (options_.standby && MayStandByAgain(ready) && !state_.stop_requested()) continue;
@@ -128,6 +149,7 @@ class CoordinatorImpl final : public Coordinator {
 
   const CoordinatorOptions options_;
   std::string address_;
+  std::string advertised_;  // What the journal says.
   MigrationState state_;
   Journal journal_;
   WorkerServiceImpl worker_service_;

@@ -14,6 +14,7 @@
 #include "absl/time/time.h"
 #include "common/config.h"
 #include "common/connection_string.h"
+#include "common/transport_security.h"
 #include "coordinator/migration_state.h"
 
 namespace hypershift {
@@ -31,6 +32,9 @@ struct CoordinatorOptions {
   ConnectionString target;
   Config config;
   std::string listen = "127.0.0.1:0";
+  // Where others are told to find it; empty = where it listens.
+  std::string advertise;
+  TransportSecurity security;
   LostSnapshot lost_snapshot = LostSnapshot::kRefuse;
   bool fail_on_value_rewrite = false;
   // Only reads back what an ended migration brought, and compares.
@@ -54,8 +58,8 @@ class Coordinator {
   static std::unique_ptr<Coordinator> Create(CoordinatorOptions options);
   virtual ~Coordinator() = default;
 
-  // Starts the gRPC server; returns the address it listens on, "127.0.0.1:43211". kInvalidArgument: not a loopback
-  // address. kUnavailable: it can't be bound.
+  // Starts the gRPC server; returns the address it listens on, "127.0.0.1:43211". kInvalidArgument, kNotFound: it
+  // must not listen there, or a certificate is not as it must be. kUnavailable: it can't be bound.
   virtual absl::StatusOr<std::string> Listen() = 0;
 
   // Runs to the end. kInvalidArgument, kNotFound, kUnauthenticated, kFailedPrecondition, …: the check failed, nothing

@@ -50,7 +50,7 @@ int Main(int argc, char** argv) {
   AddTargetFlags(&app, &flags);
   AddRunFlags(&app, &flags);
   AddCloneFlags(&app, &flags);
-  app.add_flag("--standby", flags.standby, "Wait, and take over when the coordinator that leads has died");
+  AddCoordinatorFlags(&app, &flags);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

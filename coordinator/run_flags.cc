@@ -5,6 +5,8 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "common/coordinator_address.h"
+#include "common/pg_status.h"
 #include "common/status_macros.h"
 
 namespace hypershift {
@@ -37,6 +39,10 @@ absl::StatusOr<CoordinatorOptions> RunOptions(const RunFlags& flags) {
   HS_ASSIGN_OR_RETURN(options.config, LayConfig(flags));
   HS_ASSIGN_OR_RETURN(options.target, TargetOf(flags, options.config));
   options.listen = flags.listen;
+  options.advertise = flags.advertise;
+  if (!flags.advertise.empty())
+    HS_RETURN_IF_ERROR(WithContext(CheckCoordinatorAddress(flags.advertise), "--advertise"));
+  HS_ASSIGN_OR_RETURN(options.security, ReadSecurity(flags.security));
   HS_ASSIGN_OR_RETURN(options.times.lease_duration, ParseTime(flags.lease_duration, "--lease-duration"));
   HS_ASSIGN_OR_RETURN(options.leader_lease, ParseTime(flags.leader_lease, "--leader-lease"));
   options.times.heartbeat_interval =
@@ -65,7 +71,7 @@ void AddRunFlags(CLI::App* app, RunFlags* flags) {
   app->add_flag("--hide-progress", flags->hide_progress, "No progress display");
   app->add_flag("--verbose", flags->verbose, "A detailed log beside the progress");
   app->add_option("--listen", flags->listen,
-                  "Where `hypershift status` finds this run: a loopback address or unix:PATH")
+                  "Where workers and `hypershift status` find this run: host:port or unix:PATH")
       ->type_name("ADDRESS");
   app->add_option("--lease-duration", flags->lease_duration, "How long a task stays a silent worker's (20s)")
       ->type_name("TIME");
@@ -94,6 +100,13 @@ void AddCloneFlags(CLI::App* app, RunFlags* flags) {
       ->type_name("MIB");
   app->add_option("--retry-limit", flags->retry_limit, "Attempts of one task before its table fails (5)")
       ->type_name("N");
+}
+
+void AddCoordinatorFlags(CLI::App* app, RunFlags* flags) {
+  app->add_flag("--standby", flags->standby, "Wait, and take over when the coordinator that leads has died");
+  app->add_option("--advertise", flags->advertise, "Where workers find this coordinator, if not where it listens")
+      ->type_name("ADDRESS");
+  AddServerSecurityFlags(app, &flags->security);
 }
 
 void AddReportFlag(CLI::App* app, RunFlags* flags) {

@@ -11,6 +11,7 @@
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "common/security_flags.h"
 #include "coordinator/coordinator.h"
 
 namespace hypershift {
@@ -38,7 +39,9 @@ struct RunFlags {
   std::string leader_lease = "10s";
   int64_t sort_budget_mib = 1024;
   int retry_limit = 5;
-  bool standby = false;  // Only of a coordinator on its own.
+  bool standby = false;  // This and what follows only of a coordinator on its own.
+  std::string advertise;
+  SecurityFlags security;  // Of the others the token alone.
   std::string report;
 };
 
@@ -47,6 +50,8 @@ void AddSourceFlags(CLI::App* app, RunFlags* flags);
 void AddTargetFlags(CLI::App* app, RunFlags* flags);
 void AddRunFlags(CLI::App* app, RunFlags* flags);    // What every run has.
 void AddCloneFlags(CLI::App* app, RunFlags* flags);  // What only a migration has.
+
+void AddCoordinatorFlags(CLI::App* app, RunFlags* flags);  // For a coordinator that others reach from elsewhere.
 
 void AddReportFlag(CLI::App* app, RunFlags* flags);  // For programs that write a summary.
 

@@ -1,5 +1,7 @@
 #include "coordinator/services.h"
 
+#include <grpc/grpc_security_constants.h>
+
 #include <algorithm>
 #include <thread>
 
@@ -8,6 +10,7 @@
 #include "absl/time/clock.h"
 #include "common/clock.h"
 #include "common/grpc_status.h"
+#include "common/log.h"
 #include "common/proto_time.h"
 
 namespace hypershift {
@@ -15,14 +18,48 @@ namespace {
 
 constexpr int kDefaultPageSize = 1000;
 constexpr int kMaximumPageSize = 10000;
+constexpr int kMaxWatches = 64;
+
+Caller CallerOf(const grpc::ServerContext& context) {
+  Caller caller;
+  caller.peer = context.peer();
+  for (const grpc::string_ref& level :
+       context.auth_context()->FindPropertyValues(GRPC_TRANSPORT_SECURITY_LEVEL_PROPERTY_NAME)) {
+    caller.encrypted = level == "TSI_PRIVACY_AND_INTEGRITY";
+  }
+  return caller;
+}
+
+// Counts one more for as long as it lives.
+class Counted {
+ public:
+  explicit Counted(std::atomic<int>* count) : count_(count), now_(count->fetch_add(1) + 1) {}
+  ~Counted() { count_->fetch_sub(1); }
+  Counted(const Counted&) = delete;
+  Counted& operator=(const Counted&) = delete;
+  int now() const { return now_; }
+
+ private:
+  std::atomic<int>* const count_;
+  const int now_;
+};
 
 }  // namespace
 
-grpc::Status WorkerServiceImpl::Register(grpc::ServerContext*, const v1::RegisterRequest* request,
+grpc::Status WorkerServiceImpl::Register(grpc::ServerContext* context, const v1::RegisterRequest* request,
                                          v1::RegisterResponse* response) {
+  if (request->wants_connections()) {
+    const absl::Status may = MayGiveConnections(offer_, CallerOf(*context));
+    if (!may.ok()) return ToGrpcStatus(may);
+  }
   absl::StatusOr<v1::RegisterResponse> answer = state_->Register(*request);
   if (!answer.ok()) return ToGrpcStatus(answer.status());
   *response = *std::move(answer);
+  if (request->wants_connections()) {
+    LogInfo("the worker was given the coordinator's connection strings", {{"worker", request->name()}});
+    response->set_source_uri(offer_.source.WithPassword().Reveal());
+    response->set_target_uri(offer_.target.WithPassword().Reveal());
+  }
   return grpc::Status::OK;
 }
 
@@ -77,6 +114,10 @@ grpc::Status MigrationServiceImpl::ListWorkers(grpc::ServerContext*, const v1::L
 
 grpc::Status MigrationServiceImpl::Watch(grpc::ServerContext* context, const v1::WatchRequest* request,
                                          grpc::ServerWriter<v1::WatchResponse>* writer) {
+  const Counted watches(&watches_);
+  if (watches.now() > kMaxWatches) {
+    return ToGrpcStatus(absl::ResourceExhaustedError("as many watch as can: end another one, or ask without watching"));
+  }
   absl::Duration interval = request->has_interval() ? FromProto(request->interval()) : absl::Seconds(1);
   interval = std::clamp(interval, absl::Milliseconds(100), absl::Minutes(1));
   while (!context->IsCancelled()) {

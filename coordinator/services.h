@@ -6,6 +6,10 @@
 
 #include <grpcpp/grpcpp.h>
 
+#include <atomic>
+#include <utility>
+
+#include "coordinator/connection_offer.h"
 #include "coordinator/migration_state.h"
 #include "hypershift/v1/migration.grpc.pb.h"
 #include "hypershift/v1/worker.grpc.pb.h"
@@ -14,7 +18,7 @@ namespace hypershift {
 
 class WorkerServiceImpl final : public v1::WorkerService::Service {
  public:
-  explicit WorkerServiceImpl(MigrationState* state) : state_(state) {}
+  WorkerServiceImpl(MigrationState* state, ConnectionOffer offer) : state_(state), offer_(std::move(offer)) {}
   grpc::Status Register(grpc::ServerContext* context, const v1::RegisterRequest* request,
                         v1::RegisterResponse* response) override;
   grpc::Status Synchronize(grpc::ServerContext* context, const v1::SynchronizeRequest* request,
@@ -25,6 +29,7 @@ class WorkerServiceImpl final : public v1::WorkerService::Service {
 
  private:
   MigrationState* state_;
+  const ConnectionOffer offer_;
 };
 
 class MigrationServiceImpl final : public v1::MigrationService::Service {
@@ -46,6 +51,7 @@ class MigrationServiceImpl final : public v1::MigrationService::Service {
 
  private:
   MigrationState* state_;
+  std::atomic<int> watches_{0};  // Each takes a thread.
 };
 
 }  // namespace hypershift

@@ -10,7 +10,7 @@
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "common/coordinator_address.h"
+#include "common/security_flags.h"
 #include "common/status_macros.h"
 #include "common/version.h"
 
@@ -29,7 +29,8 @@ struct Arguments {
   std::string target_password;
   std::string name;
   std::string zone;
-  std::string migration;  // From standard input alone: only who starts a keeper knows it.
+  std::string migration;  // This and the token from standard input alone: only who starts a keeper knows them.
+  std::string token;
   int slots = 4;
   std::string keeper_grace = "15m";
   std::string log_format = "text";
@@ -37,12 +38,14 @@ struct Arguments {
   bool keeper = false;
   bool connections_from_stdin = false;
   bool version = false;
+  SecurityFlags security;
 };
 
 void Declare(CLI::App* app, Arguments* arguments) {
   app->add_option("--coordinator", arguments->coordinators, "Where a coordinator listens: host:port or unix:/path")
       ->allow_extra_args(false);
-  app->add_option("-s,--source", arguments->source, "The source database")->envname("HYPERSHIFT_SOURCE_URI");
+  app->add_option("-s,--source", arguments->source, "The source database; without it the coordinator's own")
+      ->envname("HYPERSHIFT_SOURCE_URI");
   app->add_option("-t,--target", arguments->target, "The target database")->envname("HYPERSHIFT_TARGET_URI");
   app->add_option("--source-password", arguments->source_password, "The source's password");
   app->add_option("--target-password", arguments->target_password, "The target's password");
@@ -57,6 +60,7 @@ void Declare(CLI::App* app, Arguments* arguments) {
   app->add_option("--log-format", arguments->log_format, "text (default) or json");
   app->add_flag("--verbose", arguments->verbose, "Log more");
   app->add_flag("--version", arguments->version, "Print the version");
+  AddClientSecurityFlags(app, &arguments->security);
 }
 
 // Names an option as far as its '='; never a value, which may be a connection string with a password.
@@ -82,8 +86,9 @@ absl::Status ReadConnections(std::istream& standard_input, Arguments* arguments)
   if (!json.is_object()) {
     return absl::InvalidArgumentError(R"(standard input does not hold {"source": "...", "target": "..."})");
   }
-  for (const auto& [key, value] : {std::pair("source", &arguments->source), std::pair("target", &arguments->target),
-                                   std::pair("migration", &arguments->migration)}) {
+  for (const auto& [key, value] :
+       {std::pair("source", &arguments->source), std::pair("target", &arguments->target),
+        std::pair("migration", &arguments->migration), std::pair("token", &arguments->token)}) {
     const auto found = json.find(key);
     if (found == json.end()) continue;
     if (!found->is_string())
@@ -111,10 +116,12 @@ absl::StatusOr<absl::Duration> ParseGrace(const std::string& text) {
   return grace;
 }
 
+// Empty: the coordinator will be asked for it, and knows the password.
 absl::StatusOr<ConnectionString> ParseConnection(const std::string& text, absl::string_view what,
-                                                 const std::string& environment, std::string password) {
+                                                 std::string password) {
   if (text.empty()) {
-    return absl::InvalidArgumentError(absl::StrCat("no ", what, " database: give --", what, " or set ", environment));
+    if (password.empty()) return ConnectionString();
+    return absl::InvalidArgumentError(absl::StrCat("--", what, "-password is of no use without --", what));
   }
   return ConnectionString::Parse(text, what, Secret(std::move(password)));
 }
@@ -125,14 +132,19 @@ absl::StatusOr<WorkerCommand> Interpret(Arguments arguments) {
   if (arguments.coordinators.empty()) {
     return absl::InvalidArgumentError("no coordinator: give --coordinator host:port or --coordinator unix:/path");
   }
-  for (const std::string& address : arguments.coordinators) HS_RETURN_IF_ERROR(CheckCoordinatorAddress(address));
+  HS_ASSIGN_OR_RETURN(options.security, ReadSecurity(arguments.security));
+  if (!arguments.token.empty()) options.security.token = Secret(std::move(arguments.token));
+  HS_RETURN_IF_ERROR(CheckClientFiles(options.security));
+  for (const std::string& address : arguments.coordinators) {
+    HS_RETURN_IF_ERROR(CheckConnecting(address, options.security));
+  }
   if (arguments.slots < 0 || arguments.slots > kMaxSlots) {
     return absl::InvalidArgumentError(absl::StrCat("--slots ", arguments.slots, " is not between 0 and ", kMaxSlots));
   }
-  HS_ASSIGN_OR_RETURN(options.source, ParseConnection(arguments.source, "source", "HYPERSHIFT_SOURCE_URI",
-                                                      std::move(arguments.source_password)));
-  HS_ASSIGN_OR_RETURN(options.target, ParseConnection(arguments.target, "target", "HYPERSHIFT_TARGET_URI",
-                                                      std::move(arguments.target_password)));
+  HS_ASSIGN_OR_RETURN(options.source,
+                      ParseConnection(arguments.source, "source", std::move(arguments.source_password)));
+  HS_ASSIGN_OR_RETURN(options.target,
+                      ParseConnection(arguments.target, "target", std::move(arguments.target_password)));
   HS_ASSIGN_OR_RETURN(options.keeper_grace, ParseGrace(arguments.keeper_grace));
   HS_ASSIGN_OR_RETURN(command.log_format, ParseLogFormat(arguments.log_format));
   options.coordinators = std::move(arguments.coordinators);

@@ -4,7 +4,6 @@
 #include <utility>
 
 #include "absl/time/clock.h"
-#include "common/coordinator_address.h"
 #include "common/failpoint.h"
 #include "common/grpc_status.h"
 #include "common/log.h"
@@ -21,25 +20,26 @@ constexpr int kReconnectMilliseconds = 200;
 constexpr int kMaxReconnectMilliseconds = 500;
 constexpr int kConnectMilliseconds = 2000;
 
-std::shared_ptr<v1::WorkerService::Stub> MakeStub(const std::string& address) {
+std::shared_ptr<v1::WorkerService::Stub> MakeStub(const std::string& address, const TransportSecurity& security) {
   grpc::ChannelArguments arguments;
   // By itself gRPC waits up to two minutes between attempts to connect.
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, kReconnectMilliseconds);
   arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, kConnectMilliseconds);
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, kMaxReconnectMilliseconds);
-  // http_proxy is for the world outside.
-  arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
   arguments.SetMaxReceiveMessageSize(kMaxReceivedBytes);
-  return v1::WorkerService::NewStub(grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments));
+  return v1::WorkerService::NewStub(OpenChannel(address, security, std::move(arguments)));
 }
 
 bool IsNoAnswer(const absl::Status& status) { return absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status); }
 
 }  // namespace
 
-CoordinatorClient::CoordinatorClient(const std::vector<std::string>& addresses, LeaderLookup leader_lookup)
-    : leader_lookup_(std::move(leader_lookup)), configured_endpoints_(addresses.size()) {
-  for (const std::string& address : addresses) endpoints_.push_back({address, MakeStub(address)});
+CoordinatorClient::CoordinatorClient(const std::vector<std::string>& addresses, TransportSecurity security,
+                                     LeaderLookup leader_lookup)
+    : security_(std::move(security)),
+      leader_lookup_(std::move(leader_lookup)),
+      configured_endpoints_(addresses.size()) {
+  for (const std::string& address : addresses) endpoints_.push_back({address, MakeStub(address, security_)});
 }
 
 absl::StatusOr<v1::RegisterResponse> CoordinatorClient::Register(const v1::RegisterRequest& request) {
@@ -135,7 +135,7 @@ bool CoordinatorClient::FindLeader() {
   }
   const absl::StatusOr<std::string> address = leader_lookup_();
   if (!address.ok()) return false;
-  const absl::Status checked = CheckCoordinatorAddress(*address);
+  const absl::Status checked = CheckConnecting(*address, security_);
   if (!checked.ok()) {
     LogWarning("the journal's leader can't be used", {{"error", checked.message()}});
     return false;
@@ -146,7 +146,7 @@ bool CoordinatorClient::FindLeader() {
   }
   // One place for what the journal says: leaders come and go.
   endpoints_.resize(configured_endpoints_);
-  endpoints_.push_back({*address, MakeStub(*address)});
+  endpoints_.push_back({*address, MakeStub(*address, security_)});
   current_ = endpoints_.size() - 1;
   return true;
 }

@@ -21,6 +21,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "common/mutex.h"
+#include "common/transport_security.h"
 #include "hypershift/v1/worker.grpc.pb.h"
 
 namespace hypershift {
@@ -30,8 +31,8 @@ class CoordinatorClient {
   // Where the leader listens, by the journal; any error when it can't be said.
   using LeaderLookup = std::function<absl::StatusOr<std::string>()>;
 
-  // Addresses must have passed CheckCoordinatorAddress(); the journal's is checked here.
-  CoordinatorClient(const std::vector<std::string>& addresses, LeaderLookup leader_lookup);
+  // Addresses must have passed CheckConnecting(); the journal's is checked here.
+  CoordinatorClient(const std::vector<std::string>& addresses, TransportSecurity security, LeaderLookup leader_lookup);
 
   absl::StatusOr<v1::RegisterResponse> Register(const v1::RegisterRequest& request);
   // Waits a little longer than the request asks the coordinator to. kCancelled: Interrupt() was called.
@@ -60,6 +61,7 @@ class CoordinatorClient {
   // True: the journal named an address that was not known, and it is now the current one.
   bool FindLeader();
 
+  const TransportSecurity security_;
   const LeaderLookup leader_lookup_;
 
   mutable Mutex mutex_;

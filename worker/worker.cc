@@ -5,12 +5,12 @@
 #include <algorithm>
 #include <memory>
 #include <optional>
+#include <tuple>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
-#include "common/coordinator_address.h"
 #include "common/copy_connection.h"
 #include "common/journal_sql.h"
 #include "common/log.h"
@@ -59,6 +59,7 @@ absl::StatusOr<std::unique_ptr<CopyConnection>> OpenJournal(const ConnectionStri
 
 // Where the journal says the leader is. The table may not exist yet; then the answer is an error like any other.
 absl::StatusOr<std::string> AskJournalForLeader(const ConnectionString& target) {
+  if (target.empty()) return absl::NotFoundError("no target is known yet");
   HS_ASSIGN_OR_RETURN(const auto connection, OpenJournal(target));
   HS_ASSIGN_OR_RETURN(const auto row, connection->Execute(kLeaderAddressSql));
   if (row.empty() || !row[0].has_value()) return absl::NotFoundError("no leader");
@@ -93,13 +94,14 @@ class WorkerImpl : public Worker {
       : options_(std::move(options)),
         keeper_grace_(options_.keeper_grace),
         migration_id_(options_.migration),
-        client_(options_.coordinators, [this] { return AskJournalForLeader(options_.target); }),
-        keeper_(options_.source, options_.name) {}
+        client_(options_.coordinators, options_.security, [this] { return AskJournalForLeader(options_.target); }) {}
 
   absl::Status Run() override;
   void Stop(bool at_once) override;
 
  private:
+  std::optional<absl::Status> LearnConnections();
+  absl::Status TakeConnections(const v1::RegisterResponse& response);
   absl::Status Loop();
   // Whether the loop is over, and with which result.
   std::optional<absl::Status> Outcome();
@@ -119,7 +121,7 @@ class WorkerImpl : public Worker {
     return at_once_;
   }
 
-  const WorkerOptions options_;
+  WorkerOptions options_;  // Complete, and changed no more, when keeper and slots are made.
 
   // The loop's alone.
   absl::Duration keeper_grace_;
@@ -133,7 +135,7 @@ class WorkerImpl : public Worker {
   bool finish_ = false;
 
   CoordinatorClient client_;
-  Keeper keeper_;
+  std::unique_ptr<Keeper> keeper_;  // Once the source is known.
   TaskBoard board_;
 
   Mutex mutex_;
@@ -143,13 +145,20 @@ class WorkerImpl : public Worker {
 };
 
 absl::Status WorkerImpl::Run() {
-  for (const std::string& address : options_.coordinators) HS_RETURN_IF_ERROR(CheckCoordinatorAddress(address));
+  for (const std::string& address : options_.coordinators) {
+    HS_RETURN_IF_ERROR(CheckConnecting(address, options_.security));
+  }
   if (options_.slots < 0) return absl::InvalidArgumentError("a worker can't have fewer than 0 slots");
+  if (options_.source.empty() || options_.target.empty()) {
+    const std::optional<absl::Status> over = LearnConnections();
+    if (over.has_value()) return *over;
+  }
+  keeper_ = std::make_unique<Keeper>(options_.source, options_.name);
   absl::Status status;
   {
     std::vector<std::unique_ptr<Slot>> slots;
     for (int i = 0; i < options_.slots; ++i) {
-      slots.push_back(std::make_unique<Slot>(options_, &board_, &keeper_, &client_));
+      slots.push_back(std::make_unique<Slot>(options_, &board_, keeper_.get(), &client_));
     }
     status = Loop();
     board_.Close();
@@ -166,6 +175,28 @@ void WorkerImpl::Stop(bool at_once) {
     changed_.NotifyAll();
   }
   client_.Interrupt();
+}
+
+// Registers until a coordinator says how it connects. A result: the worker is over before it began.
+std::optional<absl::Status> WorkerImpl::LearnConnections() {
+  last_contact_ = absl::Now();
+  while (true) {
+    if (stopping()) return absl::OkStatus();
+    const absl::Status status = Register();
+    if (status.ok()) return std::nullopt;
+    if (IsRefusal(status)) return WithContext(status, "the coordinator refused this worker");
+    LostCoordinator(status);
+    if (absl::Now() - last_contact_ > keeper_grace_) return status;
+  }
+}
+
+absl::Status WorkerImpl::TakeConnections(const v1::RegisterResponse& response) {
+  for (const auto& [what, text, mine] : {std::tuple("source", &response.source_uri(), &options_.source),
+                                         std::tuple("target", &response.target_uri(), &options_.target)}) {
+    if (!mine->empty()) continue;
+    HS_ASSIGN_OR_RETURN(*mine, ConnectionString::Parse(*text, absl::StrCat("the coordinator's ", what)));
+  }
+  return absl::OkStatus();
 }
 
 absl::Status WorkerImpl::Loop() {
@@ -210,10 +241,12 @@ absl::Status WorkerImpl::Register() {
   request.set_slots(options_.slots);
   request.set_version(kVersion);
   request.set_process_id(getpid());
-  const std::optional<v1::Snapshot> snapshot = keeper_.snapshot();
+  request.set_wants_connections(keeper_ == nullptr && (options_.source.empty() || options_.target.empty()));
+  const std::optional<v1::Snapshot> snapshot = keeper_ == nullptr ? std::nullopt : keeper_->snapshot();
   if (snapshot.has_value()) *request.mutable_keeper_snapshot() = *snapshot;
   for (v1::RunningTask& task : board_.Running()) *request.add_running() = std::move(task);
   HS_ASSIGN_OR_RETURN(const v1::RegisterResponse response, client_.Register(request));
+  if (request.wants_connections()) HS_RETURN_IF_ERROR(TakeConnections(response));
   if (response.has_heartbeat_interval()) heartbeat_interval_ = FromProto(response.heartbeat_interval());
   if (response.has_keeper_grace()) keeper_grace_ = FromProto(response.keeper_grace());
   migration_id_ = response.migration_id();
@@ -228,9 +261,9 @@ absl::Status WorkerImpl::Synchronize() {
   v1::SynchronizeRequest request;
   request.set_name(options_.name);
   for (v1::RunningTask& task : board_.Running()) *request.add_running() = std::move(task);
-  const std::optional<v1::Snapshot> snapshot = keeper_.snapshot();
+  const std::optional<v1::Snapshot> snapshot = keeper_->snapshot();
   if (snapshot.has_value()) *request.mutable_keeper_snapshot() = *snapshot;
-  request.set_needs_snapshot(!draining && keeper_.wants_snapshot());
+  request.set_needs_snapshot(!draining && keeper_->wants_snapshot());
   request.set_draining(draining);
   const bool ending = draining || finish_;
   *request.mutable_wait() = ToProto(ending ? std::min(kEndingWait, heartbeat_interval_) : heartbeat_interval_);
@@ -245,12 +278,12 @@ absl::Status WorkerImpl::Synchronize() {
 
 void WorkerImpl::Apply(const v1::SynchronizeResponse& response) {
   for (const v1::RunningTask& task : response.revoked()) board_.Revoke(task.id(), task.attempt());
-  if (response.release_snapshot()) keeper_.Release();
-  if (response.has_snapshot()) keeper_.Offer(response.snapshot());
+  if (response.release_snapshot()) keeper_->Release();
+  if (response.has_snapshot()) keeper_->Offer(response.snapshot());
   for (const v1::LeasedTask& lease : response.start()) StartTask(lease);
   if (response.finish()) finish_ = true;
   // So that the next Synchronize, which may be a long one, already says that the keeper holds it.
-  if (response.has_snapshot()) keeper_.WaitForSnapshot(kImportWait);
+  if (response.has_snapshot()) keeper_->WaitForSnapshot(kImportWait);
 }
 
 void WorkerImpl::StartTask(const v1::LeasedTask& lease) {
@@ -286,7 +319,7 @@ void WorkerImpl::LookForTheEnd() {
   next_question_ = absl::Now() + kQuestionInterval;
   const absl::StatusOr<JournalNews> news = AskJournalForNews(options_.target, migration_id_);
   if (!news.ok()) return;
-  if (news->released) keeper_.Release();
+  if (news->released) keeper_->Release();
   // With slots it may be of use to a verification.
   if (news->over && options_.slots == 0) finish_ = true;
 }

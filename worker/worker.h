@@ -12,12 +12,15 @@
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "common/connection_string.h"
+#include "common/transport_security.h"
 
 namespace hypershift {
 
 struct WorkerOptions {
   // Tried in turn. Beside these, a worker that has lost its coordinator asks the journal on the target for the leader.
   std::vector<std::string> coordinators;
+  TransportSecurity security;
+  // What is empty is asked of the coordinator.
   ConnectionString source;
   ConnectionString target;
   std::string name;

@@ -6,7 +6,6 @@
 #include <string>
 #include <vector>
 
-#include "common/coordinator_address.h"
 #include "worker/command_line.h"
 
 namespace hypershift {
@@ -68,7 +67,10 @@ TEST(WorkerCommandLineTest, ReadsConnectionsFromStandardInput) {
 TEST(WorkerCommandLineTest, BadInputIsOneLineWithoutAPassword) {
   const std::vector<std::vector<const char*>> cases = {
       {},
-      {"--coordinator", "unix:/c"},
+      {"--coordinator", "unix:/c", "--source-password", "canary"},
+      {"--coordinator", "unix:/c", "--tls-cert", "/nowhere"},
+      {"--coordinator", "unix:/c", "--tls-ca", "/nowhere"},
+      {"--coordinator", "unix:/c", "--token-file", "/nowhere"},
       {"--coordinator", "unix:/c", "--source", "postgres://u:canary@[s/a", "--target", "dbname=b"},
       {"--coordinator", "nowhere", "--source", "dbname=a", "--target", "dbname=b"},
       {"--coordinator", "10.0.0.1:1", "--source", "dbname=a", "--target", "dbname=b"},
@@ -100,17 +102,26 @@ TEST(WorkerCommandLineTest, VersionAndHelpAreMessages) {
   EXPECT_NE(Parse({"--help"})->message.find("--coordinator"), std::string::npos);
 }
 
-TEST(CoordinatorAddressTest, OnlyThisMachine) {
-  for (const char* good : {"localhost:1", "127.0.0.1:7433", "127.9.9.9:65535", "[::1]:80", "unix:/run/h.sock"}) {
-    EXPECT_TRUE(CheckCoordinatorAddress(good).ok()) << good;
-  }
-  for (const char* off : {"db.example.com:1", "10.0.0.1:1", "0.0.0.0:1", "[::]:1", "[fe80::1]:1", "127.0.0.1.x:1"}) {
-    EXPECT_TRUE(absl::IsUnimplemented(CheckCoordinatorAddress(off))) << off;
-  }
-  for (const char* bad :
-       {"", "localhost", "localhost:", ":1", "localhost:0", "localhost:65536", "localhost:x", "unix:"}) {
-    EXPECT_TRUE(absl::IsInvalidArgument(CheckCoordinatorAddress(bad))) << bad;
-  }
+// Who names no database asks the coordinator for it.
+TEST(WorkerCommandLineTest, ConnectionsMayBeLeftToTheCoordinator) {
+  const auto command = Parse({"--coordinator", "unix:/c", "--target", "dbname=b"});
+  ASSERT_TRUE(command.ok()) << command.status();
+  EXPECT_TRUE(command->options.source.empty());
+  EXPECT_FALSE(command->options.target.empty());
+}
+
+TEST(WorkerCommandLineTest, OffThisMachineOnlyByTlsOrIfTheOperatorInsists) {
+  EXPECT_FALSE(Parse({"--coordinator", "10.0.0.1:1"}).ok());
+  EXPECT_FALSE(Parse({"--coordinator", "unix:/c", "--coordinator", "10.0.0.1:1"}).ok());
+  EXPECT_TRUE(Parse({"--coordinator", "10.0.0.1:1", "--tls"})->options.security.system_authorities);
+  EXPECT_TRUE(Parse({"--coordinator", "10.0.0.1:1", "--insecure"})->options.security.insecure);
+}
+
+// The keeper gets its token as it gets its passwords.
+TEST(WorkerCommandLineTest, ATokenFromStandardInput) {
+  const auto command = Parse({"--coordinator", "unix:/c", "--connections-from-stdin"}, R"({"token": "canary"})");
+  ASSERT_TRUE(command.ok()) << command.status();
+  EXPECT_EQ(command->options.security.token.Reveal(), "canary");
 }
 
 }  // namespace
