@@ -4,9 +4,14 @@
 #include <memory>
 
 #include "absl/strings/str_cat.h"
+#include "cli/cancel_command.h"
 #include "cli/command_line.h"
+#include "cli/drain_command.h"
+#include "cli/list_commands.h"
+#include "cli/pause_command.h"
 #include "cli/retry_command.h"
 #include "cli/run_command.h"
+#include "cli/set_command.h"
 #include "cli/status_command.h"
 #include "common/journal_sql.h"
 #include "common/log.h"
@@ -51,8 +56,28 @@ int RunClient(const Command& command) {
     options.coordinator = *found;
   }
   InitLog({});
-  if (command.kind == CommandKind::kRetry) return RunRetryCommand(options.coordinator, command.table);
-  return RunStatusCommand(options);
+  switch (command.kind) {
+    case CommandKind::kTables:
+      return RunTablesCommand(options.coordinator, options.json);
+    case CommandKind::kTasks:
+      return RunTasksCommand(options.coordinator, command.table, command.state, options.json);
+    case CommandKind::kWorkers:
+      return RunWorkersCommand(options.coordinator, options.json);
+    case CommandKind::kPause:
+      return RunPauseCommand(options.coordinator);
+    case CommandKind::kResume:
+      return RunResumeCommand(options.coordinator);
+    case CommandKind::kCancel:
+      return RunCancelCommand(options.coordinator, command.yes);
+    case CommandKind::kDrain:
+      return RunDrainCommand(options.coordinator, command.worker);
+    case CommandKind::kRetry:
+      return RunRetryCommand(options.coordinator, command.table);
+    case CommandKind::kSet:
+      return RunSetCommand(options.coordinator, command.limits, command.change_limits);
+    default:
+      return RunStatusCommand(options);
+  }
 }
 
 int Main(int argc, char** argv) {
@@ -66,13 +91,11 @@ int Main(int argc, char** argv) {
     case CommandKind::kClone:
     case CommandKind::kVerify:
       return RunMigration(*command);
-    case CommandKind::kStatus:
-    case CommandKind::kRetry:
-      return RunClient(*command);
     case CommandKind::kCleanup:
       return RunCleanup(*command);
+    default:
+      return RunClient(*command);
   }
-  return kExitBadInput;
 }
 
 }  // namespace
