@@ -1,10 +1,14 @@
 #include "cli/command_line.h"
 
 #include <CLI/CLI.hpp>
+#include <map>
+#include <tuple>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "cli/list_commands.h"
+#include "cli/set_command.h"
 #include "common/coordinator_address.h"
 #include "common/pg_status.h"
 #include "common/security_flags.h"
@@ -20,6 +24,10 @@ struct Flags {
   StatusOptions status;
   SecurityFlags security;
   std::string table;
+  std::string worker;
+  std::string state;
+  std::vector<std::string> limits;
+  bool yes = false;
   bool force = false;
 };
 
@@ -44,6 +52,11 @@ absl::StatusOr<Command> TargetCommand(CommandKind kind, const Flags& flags) {
   command.kind = kind;
   command.status = flags.status;
   command.table = flags.table;
+  command.worker = flags.worker;
+  command.yes = flags.yes;
+  command.change_limits = !flags.limits.empty();
+  HS_ASSIGN_OR_RETURN(command.limits, ParseSetWords(flags.limits));
+  HS_ASSIGN_OR_RETURN(command.state, ParseTaskState(flags.state));
   command.force = flags.force;
   const bool asks_coordinator = kind != CommandKind::kCleanup;
   if (asks_coordinator) {
@@ -65,6 +78,41 @@ void AddClientFlags(CLI::App* app, Flags* flags) {
   app->add_option("--coordinator", flags->status.coordinator, "The coordinator's address")->type_name("ADDRESS");
   AddClientSecurityFlags(app, &flags->security);
   AddTargetFlags(app, &flags->run);
+}
+
+// A command that asks a running coordinator.
+CLI::App* AddControl(CLI::App* app, const std::string& name, const std::string& what, Flags* flags) {
+  CLI::App* command = app->add_subcommand(name, what);
+  AddClientFlags(command, flags);
+  return command;
+}
+
+std::map<CommandKind, CLI::App*> AddControls(CLI::App* app, Flags* flags) {
+  std::map<CommandKind, CLI::App*> added;
+  for (const auto& [kind, name, what] :
+       {std::tuple(CommandKind::kTables, "tables", "Show a running migration's tables"),
+        std::tuple(CommandKind::kTasks, "tasks", "Show its tasks, and what each waits for"),
+        std::tuple(CommandKind::kWorkers, "workers", "Show its workers")}) {
+    added[kind] = AddControl(app, name, what, flags);
+    added[kind]->add_flag("--json", flags->status.json, "As JSON");
+  }
+  added[CommandKind::kTasks]
+      ->add_option("--table", flags->table, "Only of this table, schema.name")
+      ->type_name("TABLE");
+  added[CommandKind::kTasks]
+      ->add_option("--state", flags->state, "Only in this state: pending, leased, done, failed")
+      ->type_name("STATE");
+  added[CommandKind::kPause] = AddControl(app, "pause", "Begin nothing more until resume; running tasks finish", flags);
+  added[CommandKind::kResume] = AddControl(app, "resume", "End a pause", flags);
+  added[CommandKind::kCancel] = AddControl(app, "cancel", "Give the migration up for good", flags);
+  added[CommandKind::kCancel]->add_flag("--yes", flags->yes, "Don't ask");
+  added[CommandKind::kDrain] = AddControl(app, "drain", "Send a worker home when its tasks have ended", flags);
+  added[CommandKind::kDrain]->add_option("worker", flags->worker, "Its name")->type_name("WORKER")->required();
+  added[CommandKind::kSet] = AddControl(app, "set", "Change limits, or show them", flags);
+  added[CommandKind::kSet]
+      ->add_option("limits", flags->limits, "max-slots 4 max-bytes-per-second 50MB …")
+      ->type_name("NAME VALUE");
+  return added;
 }
 
 // Early versions had no commands: their flags alone mean clone.
@@ -106,6 +154,7 @@ absl::StatusOr<Command> ParseCommand(int argc, const char* const* argv) {
   CLI::App* retry = app.add_subcommand("retry", "Try a table's failed steps again while the migration runs");
   retry->add_option("table", flags.table, "The table, as schema.name")->type_name("TABLE")->required();
   AddClientFlags(retry, &flags);
+  const std::map<CommandKind, CLI::App*> controls = AddControls(&app, &flags);
   CLI::App* cleanup = app.add_subcommand("cleanup", "Remove the journal (schema _hypershift) from the target");
   cleanup->add_flag("--force", flags.force, "Even while a coordinator leads a migration there");
   AddTargetFlags(cleanup, &flags.run);
@@ -129,6 +178,9 @@ absl::StatusOr<Command> ParseCommand(int argc, const char* const* argv) {
   }
   if (clone->parsed()) return RunCommand(CommandKind::kClone, flags.run);
   if (verify->parsed()) return RunCommand(CommandKind::kVerify, flags.run);
+  for (const auto& [kind, control] : controls) {
+    if (control->parsed()) return TargetCommand(kind, flags);
+  }
   if (retry->parsed()) return TargetCommand(CommandKind::kRetry, flags);
   return TargetCommand(status->parsed() ? CommandKind::kStatus : CommandKind::kCleanup, flags);
 }

@@ -16,7 +16,22 @@
 
 namespace hypershift {
 
-enum class CommandKind { kMessage, kClone, kVerify, kStatus, kRetry, kCleanup };
+enum class CommandKind {
+  kMessage,
+  kClone,
+  kVerify,
+  kStatus,
+  kTables,
+  kTasks,
+  kWorkers,
+  kPause,
+  kResume,
+  kCancel,
+  kDrain,
+  kRetry,
+  kSet,
+  kCleanup
+};
 
 struct Command {
   CommandKind kind = CommandKind::kMessage;
@@ -24,10 +39,15 @@ struct Command {
   // kClone and kVerify.
   CoordinatorOptions coordinator;
   std::string report_file;
-  // kStatus, kRetry and kCleanup.
+  // All others.
   StatusOptions status;
   ConnectionString target;
   std::string table;
+  std::string worker;
+  v1::TaskState::State state = v1::TaskState::STATE_UNSPECIFIED;
+  v1::Limits limits;
+  bool change_limits = false;
+  bool yes = false;
   bool force = false;
 };
 

@@ -4,9 +4,14 @@
 #include <memory>
 
 #include "absl/strings/str_cat.h"
+#include "cli/cancel_command.h"
 #include "cli/command_line.h"
+#include "cli/drain_command.h"
+#include "cli/list_commands.h"
+#include "cli/pause_command.h"
 #include "cli/retry_command.h"
 #include "cli/run_command.h"
+#include "cli/set_command.h"
 #include "cli/status_command.h"
 #include "common/journal_sql.h"
 #include "common/log.h"
@@ -53,10 +58,28 @@ int RunClient(const Command& command) {
   const absl::Status allowed = CheckConnecting(options.coordinator, options.security);
   if (!allowed.ok()) return Refuse(allowed);
   InitLog({});
-  if (command.kind == CommandKind::kRetry) {
-    return RunRetryCommand(options.coordinator, options.security, command.table);
+  switch (command.kind) {
+    case CommandKind::kTables:
+      return RunTablesCommand(options.coordinator, options.security, options.json);
+    case CommandKind::kTasks:
+      return RunTasksCommand(options.coordinator, options.security, command.table, command.state, options.json);
+    case CommandKind::kWorkers:
+      return RunWorkersCommand(options.coordinator, options.security, options.json);
+    case CommandKind::kPause:
+      return RunPauseCommand(options.coordinator, options.security);
+    case CommandKind::kResume:
+      return RunResumeCommand(options.coordinator, options.security);
+    case CommandKind::kCancel:
+      return RunCancelCommand(options.coordinator, options.security, command.yes);
+    case CommandKind::kDrain:
+      return RunDrainCommand(options.coordinator, options.security, command.worker);
+    case CommandKind::kRetry:
+      return RunRetryCommand(options.coordinator, options.security, command.table);
+    case CommandKind::kSet:
+      return RunSetCommand(options.coordinator, options.security, command.limits, command.change_limits);
+    default:
+      return RunStatusCommand(options);
   }
-  return RunStatusCommand(options);
 }
 
 int Main(int argc, char** argv) {
@@ -70,13 +93,11 @@ int Main(int argc, char** argv) {
     case CommandKind::kClone:
     case CommandKind::kVerify:
       return RunMigration(*command);
-    case CommandKind::kStatus:
-    case CommandKind::kRetry:
-      return RunClient(*command);
     case CommandKind::kCleanup:
       return RunCleanup(*command);
+    default:
+      return RunClient(*command);
   }
-  return kExitBadInput;
 }
 
 }  // namespace

@@ -220,7 +220,8 @@ std::string StatusLine(const MigrationInfo& migration, int columns, bool color) 
   const std::string status = SafeText(migration.status_line());
   std::string text = Truncate(status.empty() ? PhaseInWords(migration.phase()) : absl::string_view(status), columns);
   if (!color) return text;
-  const bool waits = absl::StartsWith(status, "wait") || absl::StartsWith(status, "stopping");
+  const bool waits = absl::StartsWith(status, "wait") || absl::StartsWith(status, "stopping") ||
+                     absl::StartsWith(status, "paused") || absl::StartsWith(status, "throttled");
   return Colored(text, waits ? Color::kYellow : Color::kDim);
 }
 
@@ -432,7 +433,7 @@ std::optional<absl::Duration> TimeLeft(const ProgressState& state) {
 
 bool HasEnded(const MigrationInfo& migration) {
   return migration.phase() == MigrationPhase::PHASE_DONE || migration.phase() == MigrationPhase::PHASE_FAILED ||
-         migration.phase() == MigrationPhase::PHASE_STOPPED;
+         migration.phase() == MigrationPhase::PHASE_STOPPED || migration.phase() == MigrationPhase::PHASE_CANCELLED;
 }
 
 absl::string_view PhaseInWords(MigrationPhase::Phase phase) {
@@ -451,6 +452,8 @@ absl::string_view PhaseInWords(MigrationPhase::Phase phase) {
       return "failed";
     case MigrationPhase::PHASE_STOPPED:
       return "stopped";
+    case MigrationPhase::PHASE_CANCELLED:
+      return "cancelled";
     default:
       return "starts";
   }

@@ -14,12 +14,14 @@
 #include "absl/status/status.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/time/clock.h"
 #include "cli/format.h"
 #include "cli/migration_client.h"
 #include "cli/progress_display.h"
 #include "cli/summary.h"
 #include "common/grpc_status.h"
+#include "common/limits.h"
 #include "common/proto_time.h"
 #include "common/status_macros.h"
 #include "hypershift/v1/migration.grpc.pb.h"
@@ -66,6 +68,16 @@ std::string Copied(const MigrationInfo& migration) {
   return absl::StrCat(text, " rows, ", FormatBytes(migration.bytes_done() + migration.bytes_running()));
 }
 
+// Those that are set.
+std::string LimitsInLine(const v1::Limits& limits) {
+  std::vector<std::string> set;
+  for (const std::string& name : LimitNames()) {
+    const std::string value = FormatLimit(limits, name);
+    if (value != "none") set.push_back(absl::StrCat(name, " ", value));
+  }
+  return absl::StrJoin(set, ", ");
+}
+
 std::string Progress(const v1::WatchResponse& status, bool color, absl::Time now) {
   ProgressState state;
   AdvanceProgress(status, now, &state);
@@ -98,17 +110,24 @@ std::string Head(const v1::WatchResponse& status, bool color, absl::Time now) {
                            color ? Color::kRed : Color::kNone));
   }
   line("snapshot", Snapshot(migration));
-  const bool waits = absl::StartsWith(migration.status_line(), "wait");
+  line("rate", FormatByteRate(static_cast<double>(migration.bytes_per_second())));
+  line("limits", LimitsInLine(migration.limits()));
+  const bool waits =
+      absl::StartsWith(migration.status_line(), "wait") || !migration.throttled().empty() || migration.paused();
   line("status", Colored(SafeText(migration.status_line()), color && waits ? Color::kYellow : Color::kNone));
   line("error", Colored(SafeText(migration.error()), color ? Color::kRed : Color::kNone));
   return text;
 }
 
 std::string Workers(const v1::WatchResponse& status, int columns, absl::Time now) {
-  static const std::vector<TextColumn> kColumns = {
-      {.header = "worker", .shrinks = true}, {.header = "zone"},     {.header = "busy", .right = true},
-      {.header = "process", .right = true},  {.header = "snapshot"}, {.header = "version"},
-      {.header = "last seen", .right = true}};
+  static const std::vector<TextColumn> kColumns = {{.header = "worker", .shrinks = true},
+                                                   {.header = "zone"},
+                                                   {.header = "busy", .right = true},
+                                                   {.header = "process", .right = true},
+                                                   {.header = "snapshot"},
+                                                   {.header = "version"},
+                                                   {.header = "rate", .right = true},
+                                                   {.header = "last seen", .right = true}};
   if (status.workers().empty()) return "\nNo worker is connected.\n";
   std::vector<std::vector<std::string>> rows;
   for (const WorkerInfo& worker : status.workers()) {
@@ -117,7 +136,10 @@ std::string Workers(const v1::WatchResponse& status, int columns, absl::Time now
                     worker.slots() == 0 ? "keeper" : absl::StrCat(worker.slots_busy(), "/", worker.slots()),
                     worker.process_id() > 0 ? absl::StrCat(worker.process_id()) : "",
                     worker.holds_snapshot() ? "held" : "-", SafeText(worker.version()),
-                    worker.connected() ? "connected" : absl::StrCat(HumanDuration(unseen), " ago")});
+                    FormatByteRate(static_cast<double>(worker.bytes_per_second())),
+                    worker.connected() && worker.draining() ? "drains"
+                    : worker.connected()                    ? "connected"
+                                                            : absl::StrCat(HumanDuration(unseen), " ago")});
   }
   return absl::StrCat("\n", FormatTable(kColumns, rows, columns));
 }

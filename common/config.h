@@ -15,6 +15,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "common/names.h"
+#include "hypershift/v1/types.pb.h"
 
 namespace hypershift {
 
@@ -81,6 +82,10 @@ struct Config {
   bool ignore_missing_time_index = false;
   bool hide_progress = false;
   bool verbose = false;
+  // What a migration begins with; later `hypershift set` decides.
+  v1::Limits limits;
+  // Whose lag max_replication_lag is about. As written, like `source`.
+  std::vector<std::string> source_standbys;
 
   // What a resumed run must have in common with the run that began: filters, hypertables, keys' treatment — not
   // `parallel`, `verify` or what is merely shown. Canonical JSON; the same configuration gives the same text.

@@ -21,6 +21,7 @@
 #include "absl/strings/str_join.h"
 #include "common/config.h"
 #include "common/config_check.h"
+#include "common/limits.h"
 #include "common/names.h"
 #include "common/status_macros.h"
 
@@ -193,6 +194,17 @@ Setter Compress(std::optional<CompressConfig>* out) {
   };
 }
 
+// One of the limits; the key's name is the limit's.
+Setter Limit(absl::string_view key, v1::Limits* out) {
+  return [=](const YAML::Node& value) {
+    if (!value.IsScalar()) return WrongType(value, key, "a single value");
+    const absl::Status parsed = ParseLimit(key, absl::StripAsciiWhitespace(value.Scalar()), out);
+    return parsed.ok() ? parsed : ErrorAt(value, parsed.message());
+  };
+}
+
+absl::StatusOr<std::string> ParseUri(absl::string_view text) { return std::string(text); }
+
 absl::Status ReadHypertable(const YAML::Node& node, HypertableConfig* hypertable) {
   hypertable->line = node.Mark().line + 1;
   hypertable->chunk_time_interval = *ParseInterval("7d");
@@ -247,7 +259,13 @@ absl::Status ReadConfig(const YAML::Node& root, Config* config) {
         Boolean("drop_incompatible_hypertable_constraints", &config->drop_incompatible_hypertable_constraints)},
        {"ignore_missing_time_index", Boolean("ignore_missing_time_index", &config->ignore_missing_time_index)},
        {"hide_progress", Boolean("hide_progress", &config->hide_progress)},
-       {"verbose", Boolean("verbose", &config->verbose)}},
+       {"verbose", Boolean("verbose", &config->verbose)},
+       {"max_slots", Limit("max_slots", &config->limits)},
+       {"max_bytes_per_second", Limit("max_bytes_per_second", &config->limits)},
+       {"max_source_load", Limit("max_source_load", &config->limits)},
+       {"max_replication_lag", Limit("max_replication_lag", &config->limits)},
+       {"max_target_wal", Limit("max_target_wal", &config->limits)},
+       {"source_standbys", ListOf("source_standbys", "URIs", ParseUri, &config->source_standbys)}},
       &lines));
   if (const auto problem = FindConfigProblem(*config)) {
     const int line = problem->line > 0 ? problem->line : lines[problem->key];

@@ -31,10 +31,11 @@ SELECT 1 FROM _hypershift.task WHERE id = $1 AND attempt = $2 AND state = 'done'
 inline constexpr char kLeaderAddressSql[] = R"sql(
 SELECT address FROM _hypershift.leader WHERE expires_at > clock_timestamp())sql";
 
-// $1 migration. For a keeper that has lost its coordinator: whether every range has been copied, and whether all is
-// over.
+// $1 migration. For a worker that has lost its coordinator: whether the snapshot is of no more use, whether all is
+// over, and whether the migration was cancelled.
 inline constexpr char kMigrationIsOverSql[] = R"sql(
-SELECT snapshot_released_at IS NOT NULL, phase = 'done' FROM _hypershift.migration WHERE id = $1)sql";
+SELECT snapshot_released_at IS NOT NULL, phase = 'done' OR cancelled_at IS NOT NULL, cancelled_at IS NOT NULL
+  FROM _hypershift.migration WHERE id = $1)sql";
 
 }  // namespace hypershift
 

@@ -8,6 +8,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -31,6 +32,8 @@ struct CoordinatorOptions {
   ConnectionString source;
   ConnectionString target;
   Config config;
+  // Of the source, whose lag max_replication_lag is about.
+  std::vector<ConnectionString> source_standbys;
   std::string listen = "127.0.0.1:0";
   // Where others are told to find it; empty = where it listens.
   std::string advertise;
@@ -51,7 +54,7 @@ struct CoordinatorOptions {
   std::function<void()> on_ready;
 };
 
-enum class RunResult { kDone, kStopped, kTablesFailed, kDifferences, kNotChecked };
+enum class RunResult { kDone, kStopped, kCancelled, kTablesFailed, kDifferences, kNotChecked };
 
 class Coordinator {
  public:

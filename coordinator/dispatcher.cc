@@ -97,12 +97,13 @@ bool Dispatcher::MayRun(const Task& task) const {
 }
 
 void Dispatcher::Lease(std::vector<FreeWorker> workers, absl::Time now, Scheduler* scheduler) {
-  if (circumstances_.stopping) return;
+  if (circumstances_.stopping || circumstances_.paused || circumstances_.throttled) return;
   bool more = true;
   while (more && batch_.leases.size() < kLeasesPerTurn) {
     more = false;
     for (FreeWorker& worker : workers) {
       if (worker.free_slots == 0) continue;
+      if (circumstances_.max_slots > 0 && scheduler->leased_count() >= circumstances_.max_slots) return;
       const Task* task = scheduler->Next(now, [this](const Task& candidate) { return MayRun(candidate); });
       if (task == nullptr) return;
       const LeaseRequest request{task->id, task->attempt, worker.name};

@@ -48,6 +48,9 @@ struct DispatchSettings {
 struct Circumstances {
   bool stopping = false;         // Nothing is leased any more.
   bool snapshot_is_held = true;  // Copies can run.
+  bool paused = false;           // Nothing is leased for now, by an operator's wish.
+  bool throttled = false;        // Nothing is leased for now, by what was measured of the servers.
+  int max_slots = 0;             // Tasks at a time; 0 = as many as there are slots.
 };
 
 // The pause after an attempt that failed when `setbacks` others in a row had failed before: 0.5 s, doubled up to a

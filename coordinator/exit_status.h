@@ -13,6 +13,7 @@ enum ExitStatus {
   kExitBadInput = 2,  // Refused: nothing was changed, or nothing will be until the operator decides.
   kExitNotChecked = 3,
   kExitUnfinished = 4,
+  kExitCancelled = 5,
   kExitInterrupted = 130,
 };
 
@@ -27,6 +28,8 @@ inline ExitStatus ExitStatusOf(const absl::StatusOr<RunResult>& result, bool sta
       return kExitDone;
     case RunResult::kStopped:
       return kExitInterrupted;
+    case RunResult::kCancelled:
+      return kExitCancelled;
     case RunResult::kTablesFailed:
       return kExitUnfinished;
     case RunResult::kDifferences:

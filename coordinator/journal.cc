@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "common/failpoint.h"
 #include "common/log.h"
@@ -60,15 +61,24 @@ constexpr char kMigrationColumnsSql[] = R"sql(
 SELECT id, journal_version, phase, program_version, source, target, system_identifier, timeline, database_oid, config,
        snapshot, postmaster_start, extract(epoch FROM snapshot_taken_at)::float8, snapshot_released_at IS NOT NULL,
        source_now, warnings, left_out,
-       extract(epoch FROM created_at)::float8, coalesce(extract(epoch FROM finished_at), 0)::float8
+       extract(epoch FROM created_at)::float8, coalesce(extract(epoch FROM finished_at), 0)::float8,
+       extract(epoch FROM paused_at)::float8, extract(epoch FROM cancelled_at)::float8, limits
   FROM _hypershift.migration
 )sql";
 
 constexpr char kInsertMigrationSql[] = R"sql(
 INSERT INTO _hypershift.migration
        (id, journal_version, phase, program_version, source, target, system_identifier, timeline, database_oid, config,
-        snapshot, postmaster_start, source_now, warnings, left_out)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
+        snapshot, postmaster_start, source_now, warnings, left_out, limits)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
+)sql";
+
+constexpr char kSteeringSql[] = R"sql(
+UPDATE _hypershift.migration
+   SET paused_at = to_timestamp($2::float8), cancelled_at = to_timestamp($3::float8), limits = $4,
+       snapshot_released_at = CASE WHEN $3::float8 IS NULL THEN snapshot_released_at
+                                   ELSE coalesce(snapshot_released_at, clock_timestamp()) END
+ WHERE id = $1
 )sql";
 
 constexpr char kTaskColumnsSql[] = R"sql(
@@ -187,22 +197,26 @@ absl::StatusOr<PgSession*> Journal::Session() {
 
 absl::StatusOr<std::optional<MigrationRecord>> Journal::FindWhere(const std::string& condition) {
   HS_ASSIGN_OR_RETURN(PgSession * session, Session());
-  absl::StatusOr<pqxx::result> rows =
-      session->Query(absl::StrCat(kMigrationColumnsSql, condition, " ORDER BY created_at DESC LIMIT 1"));
-  if (!rows.ok()) {
-    if (NoSuchJournal(rows.status())) return std::optional<MigrationRecord>();
-    return rows.status();
+  const std::string which = absl::StrCat(condition, " ORDER BY created_at DESC LIMIT 1");
+  // First its version: one that is older or newer may lack columns.
+  const absl::StatusOr<pqxx::result> version =
+      session->Query(absl::StrCat("SELECT journal_version FROM _hypershift.migration", which));
+  if (!version.ok()) {
+    if (NoSuchJournal(version.status())) return std::optional<MigrationRecord>();
+    return version.status();
   }
-  if (rows->empty()) return std::optional<MigrationRecord>();
-  const pqxx::row row = (*rows)[0];
+  if (version->empty()) return std::optional<MigrationRecord>();
   MigrationRecord record;
-  record.id = Text(row[0]);
-  record.journal_version = Number<int>(row[1]);
+  record.journal_version = Number<int>((*version)[0][0]);
   if (record.journal_version != kJournalVersion) {
     return absl::FailedPreconditionError(
         absl::StrCat("the journal on the target has version ", record.journal_version, "; this program needs ",
                      kJournalVersion, ": use the program that began the migration, or `hypershift cleanup`"));
   }
+  HS_ASSIGN_OR_RETURN(const pqxx::result rows, session->Query(absl::StrCat(kMigrationColumnsSql, which)));
+  if (rows.empty()) return std::optional<MigrationRecord>();
+  const pqxx::row row = rows[0];
+  record.id = Text(row[0]);
   HS_ASSIGN_OR_RETURN(record.phase, ParsePhase(Text(row[2])));
   record.program_version = Text(row[3]);
   record.source = Text(row[4]);
@@ -220,6 +234,9 @@ absl::StatusOr<std::optional<MigrationRecord>> Journal::FindWhere(const std::str
   record.left_out = ListOf(Text(row[16]));
   record.created_at = TimeOf(row[17]);
   record.finished_at = TimeOf(row[18]);
+  if (!row[19].is_null()) record.steering.paused_since = TimeOf(row[19]);
+  if (!row[20].is_null()) record.steering.cancelled_at = TimeOf(row[20]);
+  record.steering.limits = LimitsFromJson(Text(row[21]));
   return std::optional<MigrationRecord>(std::move(record));
 }
 
@@ -238,7 +255,8 @@ absl::Status Journal::Begin(const MigrationRecord& record, const std::string& ho
     work.exec_params(kInsertMigrationSql, record.id, kJournalVersion, PhaseName(record.phase), record.program_version,
                      record.source, record.target, record.system_identifier, record.timeline, record.database_oid,
                      record.config, record.snapshot.current_snapshot(), record.snapshot.postmaster_start(),
-                     record.source_now_microseconds, JsonList(record.warnings), JsonList(record.left_out));
+                     record.source_now_microseconds, JsonList(record.warnings), JsonList(record.left_out),
+                     LimitsToJson(record.steering.limits));
     return absl::OkStatus();
   }));
   holder_ = holder;
@@ -422,6 +440,40 @@ absl::Status Journal::Finish(const std::string& id) {
   return AsLeader("finish", [&](pqxx::work& work) {
     work.exec_params("UPDATE _hypershift.migration SET phase = 'done', finished_at = clock_timestamp() WHERE id = $1",
                      id);
+    return absl::OkStatus();
+  });
+}
+
+absl::Status Journal::StoreSteering(const std::string& id, const Steering& steering) {
+  // Seconds since 1970; empty: NULL.
+  const auto seconds = [](absl::Time time) {
+    return time == absl::InfiniteFuture() ? ""
+                                          : absl::StrFormat("%.6f", absl::ToDoubleSeconds(time - absl::UnixEpoch()));
+  };
+  const std::string paused = seconds(steering.paused_since);
+  const std::string cancelled = seconds(steering.cancelled_at);
+  return AsLeader("steering", [&](pqxx::work& work) {
+    work.exec_params(kSteeringSql, id, paused.empty() ? nullptr : paused.c_str(),
+                     cancelled.empty() ? nullptr : cancelled.c_str(), LimitsToJson(steering.limits));
+    return absl::OkStatus();
+  });
+}
+
+absl::Status Journal::RevokeLeases(const std::string& id) {
+  HS_ASSIGN_OR_RETURN(PgSession * session, Session());
+  HS_ASSIGN_OR_RETURN(
+      const pqxx::result leased,
+      session->Query("SELECT id FROM _hypershift.task WHERE migration_id = $1 AND state = 'leased'", id));
+  std::vector<TaskId> ids;
+  for (const auto& row : leased) ids.push_back(Number<TaskId>(row[0]));
+  if (ids.empty()) return absl::OkStatus();
+  // A session that is at its commit has the row locked, for ever if its worker was stopped there: it goes first.
+  HS_RETURN_IF_ERROR(TerminateSessions(ids));
+  return AsLeader("revoke_leases", [&](pqxx::work& work) {
+    work.exec_params(
+        "UPDATE _hypershift.task SET state = 'pending', worker = '', lease_expires_at = NULL "
+        "WHERE id = ANY($1::bigint[]) AND state = 'leased'",
+        NumberArray(ids));
     return absl::OkStatus();
   });
 }

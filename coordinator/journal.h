@@ -21,6 +21,7 @@
 #include "coordinator/journal_rows.h"
 #include "coordinator/plan.h"
 #include "coordinator/scheduler.h"
+#include "coordinator/steering.h"
 #include "coordinator/turn.h"
 
 namespace hypershift {
@@ -46,6 +47,7 @@ struct MigrationRecord {
   std::vector<std::string> left_out;
   absl::Time created_at;
   absl::Time finished_at;
+  Steering steering;
 };
 
 struct LeaderInfo {
@@ -101,6 +103,10 @@ class Journal final : public TurnJournal {
                             const std::string& version);
   absl::Status MarkSnapshotReleased(const std::string& id);
   absl::Status Finish(const std::string& id);
+  // A cancelled migration needs its snapshot no more: that stands there with it.
+  absl::Status StoreSteering(const std::string& id, const Steering& steering);
+  // Takes every lease back, so that no attempt can commit any more.
+  absl::Status RevokeLeases(const std::string& id);
 
   absl::StatusOr<std::vector<TablePlan>> LoadTables(const std::string& id);
   absl::StatusOr<std::vector<Barrier>> LoadBarriers(const std::string& id);

@@ -6,7 +6,7 @@
 namespace hypershift {
 
 // Raised when the tables change; a journal of another version is refused.
-inline constexpr int kJournalVersion = 1;
+inline constexpr int kJournalVersion = 2;
 
 inline constexpr char kJournalSchemaSql[] = R"sql(
 CREATE SCHEMA IF NOT EXISTS _hypershift;
@@ -33,8 +33,16 @@ CREATE TABLE IF NOT EXISTS _hypershift.migration (
   warnings text NOT NULL DEFAULT '[]',
   left_out text NOT NULL DEFAULT '[]',
   created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
-  finished_at timestamptz
+  finished_at timestamptz,
+  -- What people have asked for: unset, it is not paused, and not cancelled. A cancelled one never ends otherwise.
+  paused_at timestamptz,
+  cancelled_at timestamptz,
+  -- hypershift.v1.Limits, as JSON.
+  limits text NOT NULL DEFAULT '{}'
 );
+-- Where a migration ended under version 1.
+ALTER TABLE _hypershift.migration ADD COLUMN IF NOT EXISTS paused_at timestamptz,
+  ADD COLUMN IF NOT EXISTS cancelled_at timestamptz, ADD COLUMN IF NOT EXISTS limits text NOT NULL DEFAULT '{}';
 CREATE UNIQUE INDEX IF NOT EXISTS migration_one_unfinished ON _hypershift.migration ((true)) WHERE phase <> 'done';
 
 -- Who leads. Every write of a coordinator locks this row and checks its epoch in the same transaction.

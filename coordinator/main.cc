@@ -1,7 +1,7 @@
 // hypershift-coordinator: a coordinator as a process of its own; workers join it from wherever they run.
 //
 // Exit status: 0 done, 1 verification found differences, 2 bad input or refused (nothing was changed), 3 verification
-// could not check, 4 unfinished (the same command resumes), 130 interrupted (likewise).
+// could not check, 4 unfinished (the same command resumes), 5 cancelled, 130 interrupted (the same command resumes).
 #include <cstdio>
 #include <memory>
 
@@ -39,6 +39,9 @@ int Run(const CoordinatorOptions& given) {
   const absl::StatusOr<RunResult> result = coordinator->Run();
   signals.Stop();
   if (!result.ok()) PrintErrors(result.status());
+  if (result.ok() && *result == RunResult::kCancelled) {
+    PrintErrors(absl::CancelledError(coordinator->state()->GetMigration().error()));
+  }
   return ExitStatusOf(result, started);
 }
 

@@ -45,7 +45,7 @@ constexpr absl::Duration kShortKeeperWait = absl::Seconds(5);
 
 // Rows may have arrived under the snapshot, and others are still to come.
 bool NeedsKeepers(const MigrationRecord& record) {
-  return record.phase == JournalPhase::kRun && !record.snapshot_released;
+  return record.phase == JournalPhase::kRun && !record.snapshot_released && !record.steering.cancelled();
 }
 
 constexpr char kThreeWaysOn[] =
@@ -62,6 +62,19 @@ constexpr char kThreeWaysOn[] =
 MigrationSetup::MigrationSetup(const CoordinatorOptions& options, const std::string& address, MigrationState* state,
                                Journal* journal)
     : options_(options), address_(address), state_(state), journal_(journal) {}
+
+namespace {
+
+absl::Status RefuseCancelled(const MigrationRecord& record) {
+  if (!record.steering.cancelled()) return absl::OkStatus();
+  return absl::FailedPreconditionError(absl::StrCat(
+      "target: it holds migration ", record.id, ", which was cancelled at ",
+      absl::FormatTime("%Y-%m-%d %H:%M:%S", record.steering.cancelled_at, absl::UTCTimeZone()),
+      " UTC and can't be resumed: drop what it has brought (or take an empty database), remove its journal with "
+      "`hypershift cleanup`, and begin anew"));
+}
+
+}  // namespace
 
 absl::Status MigrationSetup::Run() {
   absl::Status ready = Prepare();
@@ -92,6 +105,7 @@ absl::Status MigrationSetup::Prepare() {
     HS_ASSIGN_OR_RETURN(std::optional<MigrationRecord> unfinished, journal_->FindUnfinished());
     if (unfinished.has_value()) {
       needs_keepers_ = NeedsKeepers(*unfinished);
+      HS_RETURN_IF_ERROR(RefuseCancelled(*unfinished));
       return Resume(*std::move(unfinished));
     }
   }
@@ -130,6 +144,7 @@ absl::Status MigrationSetup::Begin() {
   record_.snapshot_taken_at = SystemClock::Get()->Now();
   record_.source_now_microseconds = catalog_.source_now_microseconds;
   record_.created_at = SystemClock::Get()->Now();
+  record_.steering.limits = options_.config.limits;
   HS_RETURN_IF_ERROR(journal_->Begin(record_, HolderName(), address_, options_.leader_lease));
   KeepLead();
   ShowMigration(false);
@@ -187,6 +202,7 @@ void MigrationSetup::ShowMigration(bool resumed) {
   *info.mutable_started_at() = ToProto(record_.created_at);
   info.set_resumed(resumed);
   state_->SetMigration(info);
+  if (!options_.verify_only) state_->SetSteering(record_.steering);
   state_->SetReport(record_.warnings, record_.left_out);
   state_->SetSnapshotTime(record_.snapshot_taken_at, record_.snapshot_released);
   LogInfo(resumed ? "migration resumes" : "migration begins",
@@ -265,7 +281,8 @@ absl::Status MigrationSetup::ReadRecordAgain() {
   if (current.has_value() && current->id == record_.id) {
     record_ = *std::move(current);
     needs_keepers_ = NeedsKeepers(record_);
-    return absl::OkStatus();
+    state_->SetSteering(record_.steering);
+    return RefuseCancelled(record_);
   }
   ended_meanwhile_ = true;
   return absl::FailedPreconditionError(
@@ -565,11 +582,13 @@ absl::Status MigrationSetup::PrepareVerification() {
   if (!latest.has_value()) {
     return absl::NotFoundError("target: it holds no journal of a migration: there is nothing to verify against");
   }
+  HS_RETURN_IF_ERROR(RefuseCancelled(*latest));
   if (latest->phase != JournalPhase::kDone) {
     return absl::FailedPreconditionError(
         absl::StrCat("target: migration ", latest->id, " has not ended yet: finish it with `hypershift clone` first"));
   }
   record_ = *std::move(latest);
+  state_->ForbidSteering("the migration has ended, and is only verified: it can be stopped with Ctrl-C");
   ShowMigration(true);
   HS_RETURN_IF_ERROR(TakeLead());
   HS_RETURN_IF_ERROR(PlanVerificationsAfterwards(/*gated=*/false));

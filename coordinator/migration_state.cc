@@ -27,10 +27,8 @@ void MigrationState::SetPhase(v1::MigrationPhase::Phase phase, const std::string
   MutexLock lock(&mutex_);
   info_.set_phase(phase);
   info_.set_status_line(status_line);
-  if (phase == v1::MigrationPhase::PHASE_DONE || phase == v1::MigrationPhase::PHASE_FAILED ||
-      phase == v1::MigrationPhase::PHASE_STOPPED) {
-    *info_.mutable_finished_at() = ToProto(clock_->Now());
-  }
+  if (HasEnded()) *info_.mutable_finished_at() = ToProto(clock_->Now());
+  news_.NotifyAll();
 }
 
 void MigrationState::SetReport(const std::vector<std::string>& warnings, const std::vector<std::string>& left_out) {
@@ -115,6 +113,9 @@ void MigrationState::WithScheduler(const std::function<void(Scheduler&)>& body) 
 void MigrationState::RecordDone(const TaskRow& row) {
   MutexLock lock(&mutex_);
   TaskDetail& detail = details_[row.task.id];
+  if (row.task.kind == TaskKind::KIND_COPY) {
+    rates_[row.task.worker].Add(std::max<int64_t>(row.task.bytes - detail.bytes_running, 0), clock_->Now());
+  }
   detail.started_at = row.started_at;
   detail.finished_at = row.finished_at;
   detail.digest = row.digest;
@@ -138,7 +139,7 @@ std::vector<FreeWorker> MigrationState::FreeWorkers(absl::Time now) {
   MutexLock lock(&mutex_);
   std::vector<FreeWorker> free;
   for (const auto& [name, worker] : workers_) {
-    if (worker.draining || !Connected(worker, now)) continue;
+    if (worker.draining || worker.drain || !Connected(worker, now)) continue;
     const int slots = worker.slots - LeasedTo(name);
     if (slots > 0) free.push_back({name, slots});
   }
@@ -153,7 +154,9 @@ void MigrationState::HandOut(const std::string& worker, const std::vector<v1::Le
     v1::LeasedTask& queued = found->second.outbox.emplace_back(task);
     auto table = tables_.find(scheduler_.has_value() ? scheduler_->Find(task.id())->table : 0);
     if (table != tables_.end()) queued.set_table(table->second.name.Display());
-    details_[task.id()].started_at = clock_->Now();
+    TaskDetail& detail = details_[task.id()];
+    detail.started_at = clock_->Now();
+    detail.rows_running = detail.bytes_running = 0;
   }
   news_.NotifyAll();
 }
@@ -286,6 +289,9 @@ void MigrationState::RecordRunning(const std::string& worker,
     const Holding holding{report.id(), report.attempt(), worker};
     if (MayHold(holding) && !revoke_everything_) {
       TaskDetail& detail = details_[report.id()];
+      if (task->kind == TaskKind::KIND_COPY) {
+        rates_[worker].Add(std::max<int64_t>(report.bytes() - detail.bytes_running, 0), clock_->Now());
+      }
       detail.rows_running = report.rows();
       detail.bytes_running = report.bytes();
       renewals_.insert(holding);
@@ -315,6 +321,11 @@ bool MigrationState::FillResponse(const v1::SynchronizeRequest& request, Worker*
     response->set_release_snapshot(true);
     news = news || request.has_keeper_snapshot();
   }
+  if (worker->drain) {
+    response->set_drain(true);
+    news = news || !request.draining();
+  }
+  news = TellShare(request.name(), worker, response) || news;
   if (MustFinish(*worker)) {
     response->set_finish(true);
     worker->told_to_finish = true;
@@ -428,7 +439,7 @@ bool MigrationState::ended() {
 
 bool MigrationState::HasEnded() const {
   return info_.phase() == v1::MigrationPhase::PHASE_DONE || info_.phase() == v1::MigrationPhase::PHASE_FAILED ||
-         info_.phase() == v1::MigrationPhase::PHASE_STOPPED;
+         info_.phase() == v1::MigrationPhase::PHASE_STOPPED || info_.phase() == v1::MigrationPhase::PHASE_CANCELLED;
 }
 
 }  // namespace hypershift

@@ -20,10 +20,12 @@
 #include "absl/time/time.h"
 #include "common/clock.h"
 #include "common/mutex.h"
+#include "coordinator/byte_rate.h"
 #include "coordinator/dispatcher.h"
 #include "coordinator/journal_rows.h"
 #include "coordinator/plan.h"
 #include "coordinator/scheduler.h"
+#include "coordinator/steering.h"
 #include "hypershift/v1/migration.pb.h"
 #include "hypershift/v1/worker.pb.h"
 
@@ -41,6 +43,12 @@ struct Reports {
   std::vector<FailureReport> failed;
   std::vector<v1::RegisterRequest> registered;
   std::set<int> retried;  // Tables whose failed tasks somebody wants to be tried again.
+};
+
+// What the migration is to be steered by, when it stands in the journal.
+struct WishedSteering {
+  Steering steering;
+  int64_t number = 0;
 };
 
 class MigrationState {
@@ -82,6 +90,17 @@ class MigrationState {
   void Finish(bool keepers_too);
   // Waits until every connected worker that has to end was told so, or the time is over.
   void WaitUntilTold(absl::Duration timeout);
+  // What the journal says of pause, limits and cancellation. Until it is known nothing can be asked for.
+  void SetSteering(const Steering& steering);
+  // Nothing can be: `why` is for whoever tries.
+  void ForbidSteering(const std::string& why);
+  // What somebody wishes that is not in the journal yet; it takes effect by SteeringWritten.
+  std::optional<WishedSteering> FindWishedSteering();
+  void SteeringWritten(const WishedSteering& written);
+  Steering steering();
+  // Why nothing is leased by what was measured of the servers, empty: nothing holds; and what could not be measured.
+  void SetThrottle(const std::string& reason, const std::vector<std::string>& warnings);
+  bool throttled();
   void RequestStop(bool at_once);
   bool stop_requested();
   bool stop_at_once();
@@ -102,6 +121,10 @@ class MigrationState {
   std::vector<v1::WorkerInfo> ListWorkers();
   // How many steps will be tried again.
   absl::StatusOr<int64_t> RetryTable(const std::string& table);
+  // Waits until the wish stands in the journal, for some seconds at most. kUnknown: it does not yet.
+  absl::StatusOr<Steering> Steer(const SteeringWish& wish);
+  // The tasks that it still runs.
+  absl::StatusOr<int> DrainWorker(const std::string& name);
   bool ended();
 
  private:
@@ -115,6 +138,9 @@ class MigrationState {
     std::deque<v1::LeasedTask> outbox;
     bool draining = false;
     bool told_to_finish = false;
+    bool drain = false;  // Somebody asked for its end.
+    int64_t told_bytes_per_second = 0;
+    absl::Time told_at = absl::InfinitePast();
   };
   struct TaskDetail {
     std::string description;
@@ -150,6 +176,13 @@ class MigrationState {
   std::string LatestError() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   std::string StatusLine(absl::Time now) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
+  bool TellShare(const std::string& name, Worker* worker, v1::SynchronizeResponse* response)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool HoldsSnapshot(const Worker& worker) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  std::string PausedLine() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  std::string ThrottledBy(absl::Time now) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  int64_t BytesPerSecond(absl::Time now) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
   bool HasEnded() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const StateTimes times_;
@@ -175,6 +208,14 @@ class MigrationState {
   bool revoke_everything_ ABSL_GUARDED_BY(mutex_) = false;
   bool finish_ ABSL_GUARDED_BY(mutex_) = false;
   bool finish_keepers_ ABSL_GUARDED_BY(mutex_) = false;
+  std::optional<Steering> steering_ ABSL_GUARDED_BY(mutex_);
+  std::string unsteerable_ ABSL_GUARDED_BY(mutex_);
+  SteeringWish wish_ ABSL_GUARDED_BY(mutex_);
+  int64_t wished_ ABSL_GUARDED_BY(mutex_) = 0;          // Wishes so far.
+  int64_t wishes_written_ ABSL_GUARDED_BY(mutex_) = 0;  // That stand in the journal.
+  std::string throttle_ ABSL_GUARDED_BY(mutex_);
+  std::vector<std::string> throttle_warnings_ ABSL_GUARDED_BY(mutex_);
+  std::map<std::string, ByteRate> rates_ ABSL_GUARDED_BY(mutex_);  // By worker.
   bool stop_requested_ ABSL_GUARDED_BY(mutex_) = false;
   bool stop_at_once_ ABSL_GUARDED_BY(mutex_) = false;
   bool woken_ ABSL_GUARDED_BY(mutex_) = false;

@@ -98,6 +98,9 @@ void AddCloneFlags(CLI::App* app, RunFlags* flags) {
   app->add_option("--source-sort-budget", flags->sort_budget_mib,
                   "MiB of the source's memory for sorting, in all (1024)")
       ->type_name("MIB");
+  app->add_option("--source-standby", flags->source_standbys,
+                  "A stand-by of the source, for max-replication-lag; may be repeated")
+      ->type_name("URI");
   app->add_option("--retry-limit", flags->retry_limit, "Attempts of one task before its table fails (5)")
       ->type_name("N");
 }
@@ -126,6 +129,7 @@ absl::StatusOr<Config> LayConfig(const RunFlags& flags) {
   if (Environment("HYPERSHIFT_IGNORE_MISSING_TIME_INDEX").has_value()) config.ignore_missing_time_index = ignore;
   if (flags.source.has_value()) config.source = *flags.source;
   if (flags.target.has_value()) config.target = *flags.target;
+  if (!flags.source_standbys.empty()) config.source_standbys = flags.source_standbys;
   if (flags.parallel.has_value()) config.parallel = *flags.parallel;
   config.verify = config.verify || flags.verify;
   config.ignore_missing_time_index = config.ignore_missing_time_index || flags.ignore_missing_time_index;
@@ -151,6 +155,9 @@ absl::StatusOr<CoordinatorOptions> CloneOptions(const RunFlags& flags) {
   }
   HS_ASSIGN_OR_RETURN(options.source, ConnectionString::Parse(options.config.source, "source",
                                                               Secret(flags.source_password.value_or(""))));
+  for (const std::string& standby : options.config.source_standbys) {
+    HS_ASSIGN_OR_RETURN(options.source_standbys.emplace_back(), ConnectionString::Parse(standby, "source stand-by"));
+  }
   if (flags.source_unchanged + flags.restart_tables + flags.allow_inconsistent > 1) {
     return absl::InvalidArgumentError(
         "--source-unchanged, --restart-tables and --allow-inconsistent exclude each other: give one");

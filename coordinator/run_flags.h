@@ -9,6 +9,7 @@
 #include <CLI/CLI.hpp>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "common/security_flags.h"
@@ -22,6 +23,7 @@ struct RunFlags {
   std::optional<std::string> target;
   std::optional<std::string> source_password;
   std::optional<std::string> target_password;
+  std::vector<std::string> source_standbys;
   std::optional<std::string> config_file;
   std::optional<int> parallel;
   bool verify = false;

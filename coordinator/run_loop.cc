@@ -37,16 +37,20 @@ RunLoop::RunLoop(const CoordinatorOptions& options, MigrationRecord record, std:
       state_(state),
       journal_(journal),
       turn_(SettingsOf(options), SystemClock::Get(), state, journal),
-      watch_(options.source, options.target, state) {
+      watch_(options.source, options.target, state),
+      throttle_watch_(options.source, options.target, options.source_standbys, state) {
   snapshot_released_ = record_.snapshot_released || options_.verify_only;
-  if (snapshot_released_) watch_.LeaveSource();
+  if (!snapshot_released_) return;
+  watch_.LeaveSource();
+  throttle_watch_.LeaveSource();
 }
 
 absl::StatusOr<RunResult> RunLoop::Run() {
   while (true) {
     absl::Status turn = TakeTurn(kTick);
     // The last write is part of the turn: the target may be away just then.
-    if (turn.ok() && AllDone() && !options_.verify_only) turn = journal_->Finish(record_.id);
+    const bool cancelled = state_->steering().cancelled();
+    if (turn.ok() && AllDone() && !options_.verify_only && !cancelled) turn = journal_->Finish(record_.id);
     if (IsDeposed(turn)) EndDeposed();
     if (IsDeposed(turn) || absl::IsFailedPrecondition(turn)) return turn;
     if (!turn.ok()) {
@@ -62,6 +66,7 @@ absl::StatusOr<RunResult> RunLoop::Run() {
       idle = scheduler.Idle();
       leased = scheduler.leased_count();
     });
+    if (cancelled) return EndCancelled();
     if (AllDone()) return EndFinished();
     if (state_->stop_requested() && (leased == 0 || state_->stop_at_once())) return EndStopped();
     if (idle && failed > 0) return EndWithFailures();
@@ -79,14 +84,39 @@ absl::Status RunLoop::TakeTurn(absl::Duration wait) {
   Reports reports = state_->TakeReports(wait);
   for (v1::RegisterRequest& worker : reports.registered) registered_.push_back(std::move(worker));
   retried_.insert(reports.retried.begin(), reports.retried.end());
-  Circumstances circumstances;
-  circumstances.stopping = state_->stop_requested();
-  circumstances.snapshot_is_held = holder_ != nullptr;
-  HS_RETURN_IF_ERROR(turn_.Run(std::move(reports), circumstances));
+  // Before anything is leased. The turn keeps the reports if this could not be written either.
+  const absl::Status steered = Steer();
+  HS_RETURN_IF_ERROR(turn_.Run(std::move(reports), FindCircumstances()));
+  HS_RETURN_IF_ERROR(steered);
   HS_RETURN_IF_ERROR(RecordWorkers());
   HS_RETURN_IF_ERROR(RetryTables());
   HS_RETURN_IF_ERROR(ReleaseSnapshotWhenCopied());
   return KeepSnapshot();
+}
+
+Circumstances RunLoop::FindCircumstances() {
+  const Steering steering = state_->steering();
+  Circumstances circumstances;
+  circumstances.stopping = state_->stop_requested() || steering.cancelled();
+  circumstances.snapshot_is_held = holder_ != nullptr;
+  circumstances.paused = steering.paused();
+  circumstances.throttled = state_->throttled();
+  circumstances.max_slots = steering.limits.max_slots();
+  return circumstances;
+}
+
+// What people have asked for holds when it stands in the journal.
+absl::Status RunLoop::Steer() {
+  const std::optional<WishedSteering> wished = state_->FindWishedSteering();
+  if (!wished.has_value()) return absl::OkStatus();
+  HS_RETURN_IF_ERROR(journal_->StoreSteering(record_.id, wished->steering));
+  state_->SteeringWritten(*wished);
+  const Steering& steering = wished->steering;
+  LogInfo("steered", {{"migration", record_.id},
+                      {"paused", steering.paused() ? "yes" : "no"},
+                      {"cancelled", steering.cancelled() ? "yes" : "no"},
+                      {"limits", LimitsToJson(steering.limits)}});
+  return absl::OkStatus();
 }
 
 absl::Status RunLoop::RecordWorkers() {
@@ -117,6 +147,7 @@ absl::Status RunLoop::ReleaseSnapshotWhenCopied() {
   snapshot_released_ = true;
   state_->ReleaseSnapshot();
   watch_.LeaveSource();
+  throttle_watch_.LeaveSource();
   LogInfo("every range has been copied: the snapshot is released", {{"migration", record_.id}});
   return absl::OkStatus();
 }
@@ -201,6 +232,43 @@ absl::StatusOr<RunResult> RunLoop::EndStopped() {
   state_->WaitUntilTold(absl::Seconds(3));
   journal_->GiveUpLead().IgnoreError();
   return RunResult::kStopped;
+}
+
+int RunLoop::Leased() {
+  int leased = 0;
+  state_->WithScheduler([&](Scheduler& scheduler) { leased = scheduler.leased_count(); });
+  return leased;
+}
+
+// Workers hear of it at once, if they hear at all; then whoever still runs something loses its session and its lease.
+void RunLoop::RollBackRunning() {
+  state_->RevokeEverything();
+  const absl::Time deadline = SystemClock::Get()->Now() + absl::Seconds(1);
+  absl::Status turn;
+  while (turn.ok() && Leased() > 0 && SystemClock::Get()->Now() < deadline) turn = TakeTurn(absl::Milliseconds(100));
+  const absl::Status revoked = journal_->RevokeLeases(record_.id);
+  if (!revoked.ok()) LogWarning("leases could not be taken back", {{"error", revoked.message()}});
+}
+
+// That it is cancelled stands in the journal already; whatever fails from here on, nobody resumes it.
+absl::StatusOr<RunResult> RunLoop::EndCancelled() {
+  RollBackRunning();
+  holder_.reset();
+  snapshot_released_ = true;
+  watch_.LeaveSource();
+  throttle_watch_.LeaveSource();
+  state_->ReleaseSnapshot();
+  const v1::MigrationInfo info = state_->GetMigration();
+  const std::string what = absl::StrCat(
+      "cancelled: the schema and ", info.rows_done(), " rows in ", info.ranges_done(), " of ", info.ranges_total(),
+      " ranges stay on the target; it can't be resumed, and `hypershift cleanup` removes its journal");
+  LogInfo("cancelled", {{"migration", record_.id}, {"ranges_done", info.ranges_done()}, {"rows", info.rows_done()}});
+  state_->SetError(what);
+  state_->SetPhase(v1::MigrationPhase::PHASE_CANCELLED, what);
+  state_->Finish(true);
+  state_->WaitUntilTold(absl::Seconds(5));
+  journal_->GiveUpLead().IgnoreError();
+  return RunResult::kCancelled;
 }
 
 absl::StatusOr<RunResult> RunLoop::EndFinished() {

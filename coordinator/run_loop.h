@@ -18,6 +18,7 @@
 #include "coordinator/migration_state.h"
 #include "coordinator/server_watch.h"
 #include "coordinator/snapshot.h"
+#include "coordinator/throttle_watch.h"
 #include "coordinator/turn.h"
 
 namespace hypershift {
@@ -33,6 +34,8 @@ class RunLoop {
  private:
   absl::Status TakeTurn(absl::Duration wait);
   bool AllDone();
+  Circumstances FindCircumstances();
+  absl::Status Steer();
   absl::Status RecordWorkers();
   absl::Status RetryTables();
   absl::Status ReleaseSnapshotWhenCopied();
@@ -41,7 +44,10 @@ class RunLoop {
   void EndTrouble();
   void EndDeposed();
   absl::StatusOr<RunResult> EndStopped();
+  absl::StatusOr<RunResult> EndCancelled();
   absl::StatusOr<RunResult> EndFinished();
+  int Leased();
+  void RollBackRunning();
   absl::StatusOr<RunResult> EndWithFailures();
 
   const CoordinatorOptions& options_;
@@ -52,6 +58,7 @@ class RunLoop {
   Turn turn_;
 
   ServerWatch watch_;
+  ThrottleWatch throttle_watch_;
 
   std::deque<v1::RegisterRequest> registered_;  // Not yet in the journal.
   std::set<int> retried_;                       // Tables likewise.

@@ -143,6 +143,36 @@ grpc::Status MigrationServiceImpl::RetryTable(grpc::ServerContext*, const v1::Re
   return grpc::Status::OK;
 }
 
+grpc::Status MigrationServiceImpl::Pause(grpc::ServerContext*, const v1::PauseRequest*, v1::PauseResponse*) {
+  return ToGrpcStatus(state_->Steer({.paused = true}).status());
+}
+
+grpc::Status MigrationServiceImpl::Resume(grpc::ServerContext*, const v1::ResumeRequest*, v1::ResumeResponse*) {
+  return ToGrpcStatus(state_->Steer({.paused = false}).status());
+}
+
+grpc::Status MigrationServiceImpl::Cancel(grpc::ServerContext*, const v1::CancelRequest*, v1::CancelResponse*) {
+  return ToGrpcStatus(state_->Steer({.cancel = true}).status());
+}
+
+grpc::Status MigrationServiceImpl::DrainWorker(grpc::ServerContext*, const v1::DrainWorkerRequest* request,
+                                               v1::DrainWorkerResponse* response) {
+  const absl::StatusOr<int> running = state_->DrainWorker(request->worker());
+  if (!running.ok()) return ToGrpcStatus(running.status());
+  response->set_running(*running);
+  return grpc::Status::OK;
+}
+
+grpc::Status MigrationServiceImpl::SetLimits(grpc::ServerContext*, const v1::SetLimitsRequest* request,
+                                             v1::SetLimitsResponse* response) {
+  const absl::Status valid = CheckLimits(request->limits());
+  if (!valid.ok()) return ToGrpcStatus(valid);
+  const absl::StatusOr<Steering> steering = state_->Steer({.limits = request->limits()});
+  if (!steering.ok()) return ToGrpcStatus(steering.status());
+  *response->mutable_limits() = steering->limits;
+  return grpc::Status::OK;
+}
+
 grpc::Status MigrationServiceImpl::Stop(grpc::ServerContext*, const v1::StopRequest* request, v1::StopResponse*) {
   state_->RequestStop(request->at_once());
   return grpc::Status::OK;

@@ -47,6 +47,16 @@ class MigrationServiceImpl final : public v1::MigrationService::Service {
                      grpc::ServerWriter<v1::WatchResponse>* writer) override;
   grpc::Status RetryTable(grpc::ServerContext* context, const v1::RetryTableRequest* request,
                           v1::RetryTableResponse* response) override;
+  grpc::Status Pause(grpc::ServerContext* context, const v1::PauseRequest* request,
+                     v1::PauseResponse* response) override;
+  grpc::Status Resume(grpc::ServerContext* context, const v1::ResumeRequest* request,
+                      v1::ResumeResponse* response) override;
+  grpc::Status Cancel(grpc::ServerContext* context, const v1::CancelRequest* request,
+                      v1::CancelResponse* response) override;
+  grpc::Status DrainWorker(grpc::ServerContext* context, const v1::DrainWorkerRequest* request,
+                           v1::DrainWorkerResponse* response) override;
+  grpc::Status SetLimits(grpc::ServerContext* context, const v1::SetLimitsRequest* request,
+                         v1::SetLimitsResponse* response) override;
   grpc::Status Stop(grpc::ServerContext* context, const v1::StopRequest* request, v1::StopResponse* response) override;
 
  private:

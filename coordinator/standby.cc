@@ -40,6 +40,8 @@ absl::StatusOr<StandbyResult> WaitForLead(Journal* journal, MigrationState* stat
       announcer.Say("the target can't be reached", "");
     } else if (!unfinished.ok()) {
       return unfinished.status();
+    } else if (unfinished->has_value() && (*unfinished)->steering.cancelled() && (*unfinished)->id == migration) {
+      return StandbyResult::kEnded;
     } else if (unfinished->has_value()) {
       migration = (*unfinished)->id;
       const absl::StatusOr<std::optional<LeaderInfo>> leader = journal->FindLeader();

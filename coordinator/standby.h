@@ -13,7 +13,7 @@ namespace hypershift {
 
 enum class StandbyResult {
   kTakeOver,  // The target holds an unfinished migration that nobody leads.
-  kEnded,     // The migration that was waited for is done.
+  kEnded,     // The migration that was waited for is done, or was cancelled.
   kStopped,   // A stop was asked for.
 };
 

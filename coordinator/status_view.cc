@@ -39,8 +39,15 @@ std::string MigrationState::WaitsFor(const Task& task) const {
   for (BarrierId gate : task.gates) {
     if (!scheduler_->IsOpen(gate)) return task.table == 0 ? "the tables' keys" : "earlier steps of its table";
   }
+  if (stop_requested_) return "the same command again: the coordinator stops";
+  if (steering_.has_value() && steering_->paused()) return "the end of the pause: hypershift resume";
   if (task.not_before > clock_->Now()) return absl::StrCat("a retry after: ", task.error);
   if (task.kind == TaskKind::KIND_COPY && !snapshot_.has_value()) return "the source's snapshot";
+  if (!throttle_.empty()) return absl::StrCat("less load: ", throttle_);
+  if (steering_.has_value() && steering_->limits.max_slots() > 0 &&
+      scheduler_->leased_count() >= steering_->limits.max_slots()) {
+    return absl::StrCat("a free slot, of max-slots ", steering_->limits.max_slots());
+  }
   return "a free slot";
 }
 
@@ -176,23 +183,39 @@ std::string MigrationState::StatusLine(absl::Time now) const {
   if (!scheduler_.has_value()) return info_.status_line();
   if (!trouble_.empty()) return absl::StrCat("waits: ", trouble_);
   if (stop_requested_) return absl::StrCat("stopping: ", scheduler_->leased_count(), " tasks still run");
+  if (steering_.has_value() && steering_->cancelled()) {
+    return absl::StrCat("cancelling: ", scheduler_->leased_count(), " tasks are rolled back");
+  }
+  if (steering_.has_value() && steering_->paused()) return PausedLine();
   int connected = 0;
   int slots = 0;
+  int draining = 0;
   for (const auto& [name, worker] : workers_) {
     if (!Connected(worker, now) || worker.slots == 0) continue;
+    if (worker.drain || worker.draining) {
+      ++draining;
+      continue;
+    }
     ++connected;
     slots += worker.slots;
   }
-  if (connected == 0) return "waits for a worker: none is connected";
+  if (connected == 0) {
+    return draining > 0 ? "waits for a worker: all that are connected drain" : "waits for a worker: none is connected";
+  }
   if (scheduler_->unfinished(TaskKind::KIND_COPY) > 0 && !snapshot_.has_value() && !snapshot_released_) {
     return "waits for the source's snapshot";
   }
   if (scheduler_->leased_count() == 0 && scheduler_->NextRetryTime(now) < absl::InfiniteFuture()) {
     return absl::StrCat("waits to try again what failed: ", LatestError());
   }
+  if (!throttle_.empty()) {
+    return absl::StrCat("throttled: ", throttle_, "; ", scheduler_->leased_count(), " tasks still run");
+  }
   if (!waits_.empty()) return absl::StrCat("waits for ", waits_.front(), MoreOf(waits_.size()));
-  return absl::StrCat("runs ", scheduler_->leased_count(), " tasks in ", slots, " slots of ", connected,
-                      connected == 1 ? " worker" : " workers");
+  const std::string runs = absl::StrCat("runs ", scheduler_->leased_count(), " tasks in ", slots, " slots of ",
+                                        connected, connected == 1 ? " worker" : " workers");
+  const std::string throttled = ThrottledBy(now);
+  return throttled.empty() ? runs : absl::StrCat("throttled: ", throttled, "; ", runs);
 }
 
 v1::MigrationInfo MigrationState::GetMigration() {
@@ -202,6 +225,15 @@ v1::MigrationInfo MigrationState::GetMigration() {
   info.set_status_line(StatusLine(now));
   info.set_snapshot_released(snapshot_released_);
   for (const std::string& wait : waits_) info.add_waits(wait);
+  if (steering_.has_value()) {
+    info.set_paused(steering_->paused());
+    *info.mutable_limits() = steering_->limits;
+  }
+  if (info.phase() == v1::MigrationPhase::PHASE_RUN) {
+    info.set_throttled(ThrottledBy(now));
+    info.set_bytes_per_second(BytesPerSecond(now));
+    for (const std::string& warning : throttle_warnings_) info.add_warnings(warning);
+  }
   if (!snapshot_released_ && snapshot_xmin_age_ > 0) {
     info.set_snapshot_xmin_age(snapshot_xmin_age_);
     if (snapshot_xmin_age_ > kWorryingXminAge) {
@@ -280,6 +312,9 @@ std::vector<v1::WorkerInfo> MigrationState::ListWorkers() {
     info.set_holds_snapshot(worker.keeper_snapshot.has_value() &&
                             (!snapshot_.has_value() || SameSnapshot(*worker.keeper_snapshot, *snapshot_)));
     info.set_process_id(worker.process_id);
+    info.set_draining(worker.drain || worker.draining);
+    const auto rate = rates_.find(name);
+    if (rate != rates_.end()) info.set_bytes_per_second(rate->second.PerSecond(now));
     list.push_back(std::move(info));
   }
   return list;

@@ -28,10 +28,12 @@ constexpr size_t kMaxReportedError = 64 << 10;
 
 }  // namespace
 
-Slot::Slot(const WorkerOptions& options, TaskBoard* board, Keeper* keeper, CoordinatorClient* coordinator)
+Slot::Slot(const WorkerOptions& options, TaskBoard* board, Keeper* keeper, RateLimit* rate_limit,
+           CoordinatorClient* coordinator)
     : worker_name_(options.name),
       board_(board),
       keeper_(keeper),
+      rate_limit_(rate_limit),
       coordinator_(coordinator),
       connections_(options.source, options.target, absl::StrCat("hypershift ", options.name)),
       ring_(options.buffers_per_slot, static_cast<size_t>(std::max<int64_t>(options.buffer_bytes, 1))),
@@ -60,6 +62,7 @@ absl::Status Slot::Run(TaskBoard::Entry* entry) {
   task.connections = &connections_;
   task.ring = &ring_;
   task.progress = &entry->progress;
+  task.rate_limit = rate_limit_;
   const v1::TaskWork& work = entry->lease.work();
   switch (work.work_case()) {
     case v1::TaskWork::kCopy:

@@ -11,6 +11,7 @@
 #include "worker/buffer_ring.h"
 #include "worker/coordinator_client.h"
 #include "worker/keeper.h"
+#include "worker/rate_limit.h"
 #include "worker/slot_connections.h"
 #include "worker/task_board.h"
 #include "worker/worker.h"
@@ -20,7 +21,8 @@ namespace hypershift {
 class Slot {
  public:
   // Arguments must outlive this.
-  Slot(const WorkerOptions& options, TaskBoard* board, Keeper* keeper, CoordinatorClient* coordinator);
+  Slot(const WorkerOptions& options, TaskBoard* board, Keeper* keeper, RateLimit* rate_limit,
+       CoordinatorClient* coordinator);
   ~Slot();
   Slot(const Slot&) = delete;
   Slot& operator=(const Slot&) = delete;
@@ -35,6 +37,7 @@ class Slot {
   const std::string worker_name_;
   TaskBoard* const board_;
   Keeper* const keeper_;
+  RateLimit* const rate_limit_;
   CoordinatorClient* const coordinator_;
   SlotConnections connections_;
   BufferRing ring_;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -40,12 +41,18 @@ void SourceRead::Run() {
 
 absl::Status SourceRead::Stream() {
   HS_RETURN_IF_ERROR(task_.progress->CheckCancelled());
+  // Before the source works for it: nothing is due while ranges before it have taken too much.
+  HS_RETURN_IF_ERROR(Pay(0));
   absl::StatusOr<CopyReader> reader = CopyReader::Start(source_, work_.source_sql());
   if (!reader.ok()) return WithContext(reader.status(), "source");
   while (true) {
     absl::StatusOr<std::optional<absl::string_view>> message = reader->Next();
     if (!message.ok()) return WithContext(message.status(), "source");
-    if (!message->has_value()) return digest_.End();
+    if (!message->has_value()) {
+      // The end is not held back, and so the commit is not; the next range is.
+      if (task_.rate_limit != nullptr) task_.rate_limit->Charge(unpaid_bytes_);
+      return digest_.End();
+    }
     HS_RETURN_IF_ERROR(digest_.Message(**message));
     if (!task_.ring->Append(**message)) return absl::CancelledError("the writing side has ended");
     bytes_ += static_cast<int64_t>((*message)->size());
@@ -53,7 +60,19 @@ absl::Status SourceRead::Stream() {
     task_.progress->rows.store(rows(), std::memory_order_relaxed);
     task_.progress->bytes.store(bytes_, std::memory_order_relaxed);
     HS_RETURN_IF_ERROR(task_.progress->CheckCancelled());
+    HS_RETURN_IF_ERROR(Pay(static_cast<int64_t>((*message)->size())));
   }
+}
+
+absl::Status SourceRead::Pay(int64_t bytes) {
+  if (task_.rate_limit == nullptr) return absl::OkStatus();
+  const int64_t quantum = task_.rate_limit->quantum();
+  if (quantum == 0) return absl::OkStatus();
+  unpaid_bytes_ += bytes;
+  if (bytes > 0 && unpaid_bytes_ < quantum) return absl::OkStatus();
+  const int64_t due = std::exchange(unpaid_bytes_, 0);
+  const auto gives_up = [this] { return stopping_.load() || task_.progress->cancelled.load(); };
+  return task_.rate_limit->Take(due, gives_up) ? absl::OkStatus() : absl::CancelledError("the attempt was cancelled");
 }
 
 absl::Status SourceRead::CheckNotRewritten() {
@@ -69,6 +88,7 @@ absl::Status SourceRead::CheckNotRewritten() {
 }
 
 void SourceRead::Stop() {
+  stopping_ = true;
   task_.ring->Abandon();
   MutexLock lock(&mutex_);
   while (!ended_) {

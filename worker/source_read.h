@@ -5,6 +5,7 @@
 #ifndef HYPERSHIFT_WORKER_SOURCE_READ_H_
 #define HYPERSHIFT_WORKER_SOURCE_READ_H_
 
+#include <atomic>
 #include <cstdint>
 
 #include "absl/base/thread_annotations.h"
@@ -37,6 +38,8 @@ class SourceRead {
 
  private:
   absl::Status Stream();
+  // Is held back by the worker's share of max_bytes_per_second, for as long as it takes.
+  absl::Status Pay(int64_t bytes);
   absl::Status CheckNotRewritten();
 
   const v1::CopyWork& work_;
@@ -45,6 +48,8 @@ class SourceRead {
   StreamDigest digest_;
   int64_t bytes_ = 0;
   size_t largest_message_bytes_ = 0;
+  int64_t unpaid_bytes_ = 0;
+  std::atomic<bool> stopping_{false};
 
   Mutex mutex_;
   CondVar ended_changed_;

@@ -9,6 +9,7 @@
 #include "absl/status/status.h"
 #include "hypershift/v1/types.pb.h"
 #include "worker/buffer_ring.h"
+#include "worker/rate_limit.h"
 #include "worker/slot_connections.h"
 
 namespace hypershift {
@@ -34,6 +35,7 @@ struct TaskContext {
   SlotConnections* connections = nullptr;
   BufferRing* ring = nullptr;
   TaskProgress* progress = nullptr;
+  RateLimit* rate_limit = nullptr;  // The worker's; null = none.
 
   // For failpoints.
   const std::string& kind_name() const { return v1::TaskKind::Kind_Name(kind); }

@@ -20,6 +20,7 @@
 #include "common/version.h"
 #include "worker/coordinator_client.h"
 #include "worker/keeper.h"
+#include "worker/rate_limit.h"
 #include "worker/slot.h"
 #include "worker/task_board.h"
 
@@ -70,16 +71,17 @@ absl::StatusOr<std::string> AskJournalForLeader(const ConnectionString& target) 
 struct JournalNews {
   bool released = false;
   bool over = false;
+  bool cancelled = false;
 };
 
 absl::StatusOr<JournalNews> AskJournalForNews(const ConnectionString& target, const std::string& migration) {
   HS_ASSIGN_OR_RETURN(const auto connection, OpenJournal(target));
   const auto row = connection->Execute(kMigrationIsOverSql, {migration});
   // The journal was removed: nobody can go on with this migration.
-  if (!row.ok() && SqlState(row.status()) == "42P01") return JournalNews{true, true};
+  if (!row.ok() && SqlState(row.status()) == "42P01") return JournalNews{true, true, false};
   HS_RETURN_IF_ERROR(row.status());
-  if (row->size() != 2) return JournalNews{true, true};
-  return JournalNews{(*row)[0] == "t", (*row)[1] == "t"};
+  if (row->size() != 3) return JournalNews{true, true, false};
+  return JournalNews{(*row)[0] == "t", (*row)[1] == "t", (*row)[2] == "t"};
 }
 
 // An answer that trying again won't change, such as that the versions differ.
@@ -137,6 +139,7 @@ class WorkerImpl : public Worker {
   CoordinatorClient client_;
   std::unique_ptr<Keeper> keeper_;  // Once the source is known.
   TaskBoard board_;
+  RateLimit rate_limit_;
 
   Mutex mutex_;
   CondVar changed_;
@@ -158,7 +161,7 @@ absl::Status WorkerImpl::Run() {
   {
     std::vector<std::unique_ptr<Slot>> slots;
     for (int i = 0; i < options_.slots; ++i) {
-      slots.push_back(std::make_unique<Slot>(options_, &board_, keeper_.get(), &client_));
+      slots.push_back(std::make_unique<Slot>(options_, &board_, keeper_.get(), &rate_limit_, &client_));
     }
     status = Loop();
     board_.Close();
@@ -280,8 +283,14 @@ void WorkerImpl::Apply(const v1::SynchronizeResponse& response) {
   for (const v1::RunningTask& task : response.revoked()) board_.Revoke(task.id(), task.attempt());
   if (response.release_snapshot()) keeper_->Release();
   if (response.has_snapshot()) keeper_->Offer(response.snapshot());
+  // Before what is to start. Without a coordinator the last share holds.
+  if (response.has_bytes_per_second()) rate_limit_.SetRate(response.bytes_per_second());
   for (const v1::LeasedTask& lease : response.start()) StartTask(lease);
   if (response.finish()) finish_ = true;
+  if (response.drain() && !stopping()) {
+    LogInfo("asked to drain: ends when the running tasks have ended", {{"worker", options_.name}});
+    Stop(/*at_once=*/false);
+  }
   // So that the next Synchronize, which may be a long one, already says that the keeper holds it.
   if (response.has_snapshot()) keeper_->WaitForSnapshot(kImportWait);
 }
@@ -320,6 +329,11 @@ void WorkerImpl::LookForTheEnd() {
   const absl::StatusOr<JournalNews> news = AskJournalForNews(options_.target, migration_id_);
   if (!news.ok()) return;
   if (news->released) keeper_->Release();
+  // Nothing of it is wanted any more.
+  if (news->cancelled) {
+    board_.CancelAll();
+    finish_ = true;
+  }
   // With slots it may be of use to a verification.
   if (news->over && options_.slots == 0) finish_ = true;
 }
