@@ -22,6 +22,9 @@
 namespace hypershift {
 namespace {
 
+// Thousands of tables and their messages are larger than gRPC's own limit.
+constexpr int kMaxAnswerBytes = 64 << 20;
+
 class CoordinatorImpl final : public Coordinator {
  public:
   explicit CoordinatorImpl(CoordinatorOptions options)
@@ -32,6 +35,7 @@ class CoordinatorImpl final : public Coordinator {
         migration_service_(&state_) {}
 
   ~CoordinatorImpl() override {
+    web_.reset();  // It calls the server.
     // Calls still parked are cancelled: they poll for it.
     if (server_ != nullptr) server_->Shutdown(std::chrono::system_clock::now() + std::chrono::seconds(1));
   }
@@ -54,6 +58,7 @@ class CoordinatorImpl final : public Coordinator {
     address_ = absl::StartsWith(options_.listen, "unix:")
                    ? options_.listen
                    : absl::StrCat(options_.listen.substr(0, options_.listen.rfind(':') + 1), port);
+    HS_RETURN_IF_ERROR(StartWeb());
     return address_;
   }
 
@@ -90,11 +95,31 @@ class CoordinatorImpl final : public Coordinator {
     return result;
   }
 
-  void Stop(bool at_once) override { state_.RequestStop(at_once); }
+  void Stop(bool at_once) override {
+    state_.RequestStop(at_once);
+    if (web_ != nullptr) web_->StopLingering();
+  }
+
+  void Linger() override {
+    if (web_ != nullptr) web_->Linger();
+  }
 
   MigrationState* state() override { return &state_; }
 
  private:
+  // The page and the metrics are clients of the service like any other, but for the network.
+  absl::Status StartWeb() {
+    if (!options_.web.has_value()) return absl::OkStatus();
+    grpc::ChannelArguments arguments;
+    arguments.SetMaxReceiveMessageSize(kMaxAnswerBytes);
+    absl::StatusOr<std::unique_ptr<WebServer>> web =
+        WebServer::Start(*options_.web, v1::MigrationService::NewStub(server_->InProcessChannel(arguments)));
+    if (!web.ok()) return WithContext(web.status(), "--http");
+    web_ = *std::move(web);
+    LogInfo("web page and metrics", {{"url", web_->url()}});
+    return absl::OkStatus();
+  }
+
   // Why the setup failed: a lead that was lost explains every error.
   absl::Status EndLead(const absl::Status& error) {
     if (!journal_.leads()) return error;
@@ -133,6 +158,7 @@ class CoordinatorImpl final : public Coordinator {
   WorkerServiceImpl worker_service_;
   MigrationServiceImpl migration_service_;
   std::unique_ptr<grpc::Server> server_;
+  std::unique_ptr<WebServer> web_;
 };
 
 }  // namespace

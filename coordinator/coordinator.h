@@ -7,6 +7,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "absl/status/status.h"
@@ -15,6 +16,7 @@
 #include "common/config.h"
 #include "common/connection_string.h"
 #include "coordinator/migration_state.h"
+#include "coordinator/web_server.h"
 
 namespace hypershift {
 
@@ -31,6 +33,8 @@ struct CoordinatorOptions {
   ConnectionString target;
   Config config;
   std::string listen = "127.0.0.1:0";
+  // Metrics and the web page; unset = neither.
+  std::optional<WebOptions> web;
   LostSnapshot lost_snapshot = LostSnapshot::kRefuse;
   bool fail_on_value_rewrite = false;
   // Only reads back what an ended migration brought, and compares.
@@ -54,7 +58,7 @@ class Coordinator {
   static std::unique_ptr<Coordinator> Create(CoordinatorOptions options);
   virtual ~Coordinator() = default;
 
-  // Starts the gRPC server; returns the address it listens on, "127.0.0.1:43211". kInvalidArgument: not a loopback
+  // Starts the gRPC server, and the web server if there is to be one; returns the address it listens on, "127.0.0.1:43211". kInvalidArgument: not a loopback
   // address. kUnavailable: it can't be bound.
   virtual absl::StatusOr<std::string> Listen() = 0;
 
@@ -65,6 +69,9 @@ class Coordinator {
 
   // The first call: no more leases, running ranges finish. at_once: they are rolled back. Everything stays resumable.
   virtual void Stop(bool at_once) = 0;
+
+  // After Run(), when all is told: keeps the web page up for a moment, so that it can show the end. Until Stop().
+  virtual void Linger() = 0;
 
   virtual MigrationState* state() = 0;
 };

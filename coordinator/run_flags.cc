@@ -2,9 +2,12 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <fstream>
 #include <utility>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "common/pg_status.h"
 #include "common/status_macros.h"
 
 namespace hypershift {
@@ -32,11 +35,42 @@ absl::StatusOr<bool> EnvironmentFlag(const char* name) {
   return absl::InvalidArgumentError(absl::StrCat(name, ": '", *value, "' is neither true nor false"));
 }
 
+// The token's file, without the line break at its end.
+absl::StatusOr<Secret> ReadToken(const std::string& path) {
+  constexpr size_t kMaxTokenBytes = 512;
+  constexpr size_t kMinTokenBytes = 16;
+  std::ifstream file(path);
+  std::string text;
+  for (char c; text.size() <= kMaxTokenBytes && file.get(c);) text.push_back(c);
+  absl::StripAsciiWhitespace(&text);
+  if (text.size() < kMinTokenBytes || text.size() > kMaxTokenBytes) {
+    return absl::InvalidArgumentError(absl::StrCat("--token-file: ", path, " holds no token of ", kMinTokenBytes,
+                                                   " to ", kMaxTokenBytes,
+                                                   " characters: make one with openssl rand -hex 32"));
+  }
+  return Secret(std::move(text));
+}
+
+absl::StatusOr<std::optional<WebOptions>> WebOptionsOf(const RunFlags& flags) {
+  Secret token;
+  if (!flags.token_file.empty()) {
+    HS_ASSIGN_OR_RETURN(token, ReadToken(flags.token_file));
+  }
+  if (flags.http.empty()) return std::nullopt;
+  WebOptions web;
+  web.http.address = flags.http;
+  web.token = std::move(token);
+  HS_ASSIGN_OR_RETURN(web.linger, ParseTime(flags.http_linger, "--http-linger"));
+  HS_RETURN_IF_ERROR(WithContext(CheckHttpOptions(web.http), "--http"));
+  return web;
+}
+
 absl::StatusOr<CoordinatorOptions> RunOptions(const RunFlags& flags) {
   CoordinatorOptions options;
   HS_ASSIGN_OR_RETURN(options.config, LayConfig(flags));
   HS_ASSIGN_OR_RETURN(options.target, TargetOf(flags, options.config));
   options.listen = flags.listen;
+  HS_ASSIGN_OR_RETURN(options.web, WebOptionsOf(flags));
   HS_ASSIGN_OR_RETURN(options.times.lease_duration, ParseTime(flags.lease_duration, "--lease-duration"));
   HS_ASSIGN_OR_RETURN(options.leader_lease, ParseTime(flags.leader_lease, "--leader-lease"));
   options.times.heartbeat_interval =
@@ -67,6 +101,13 @@ void AddRunFlags(CLI::App* app, RunFlags* flags) {
   app->add_option("--listen", flags->listen,
                   "Where `hypershift status` finds this run: a loopback address or unix:PATH")
       ->type_name("ADDRESS");
+  app->add_option("--http", flags->http,
+                  "Where the web page and the metrics are served: a loopback host:port (nowhere)")
+      ->type_name("ADDRESS");
+  app->add_option("--http-linger", flags->http_linger, "How long they show the end of the migration (3s)")
+      ->type_name("TIME");
+  app->add_option("--token-file", flags->token_file, "A file with the token that steering from the web page takes")
+      ->type_name("PATH");
   app->add_option("--lease-duration", flags->lease_duration, "How long a task stays a silent worker's (20s)")
       ->type_name("TIME");
   app->add_option("--leader-lease", flags->leader_lease, "How long a silent coordinator leads (10s)")
