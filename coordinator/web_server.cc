@@ -171,6 +171,7 @@ class WebServerImpl final : public WebServer {
   HttpResponse Steer(const HttpRequest& request) {
     if (token_.empty()) return JsonError(403, kNoToken);
     if (!BearerMatches(request.authorization, token_)) return JsonError(401, "That is not this coordinator's token.");
+    if (request.path == "/api/v1/check") return JsonResponse(200, "{}");  // Whether the token is right.
     absl::Status status;
     if (request.path == "/api/v1/pause") {
       status = reader_.Pause();

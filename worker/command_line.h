@@ -19,6 +19,7 @@ struct WorkerCommand {
   WorkerOptions options;
   LogFormat log_format = LogFormat::kText;
   bool verbose = false;
+  std::string http;  // Where metrics are served; empty = nowhere.
   // Outlives the process that started it: a session of its own, deaf to the terminal's Ctrl-C.
   bool keeper = false;
   // --help or --version was asked for: print this and exit with 0.

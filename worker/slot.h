@@ -14,6 +14,7 @@
 #include "worker/slot_connections.h"
 #include "worker/task_board.h"
 #include "worker/worker.h"
+#include "worker/worker_metrics.h"
 
 namespace hypershift {
 
@@ -27,12 +28,15 @@ class Slot {
 
  private:
   void Loop();
+  // Run(), counted.
+  absl::Status RunCounted(const TaskBoard::EntryPtr& entry);
   absl::Status Run(TaskBoard::Entry* entry);
   absl::Status RunCopy(const v1::CopyWork& work, const TaskContext& task);
   void Report(const TaskBoard::Entry& entry, const absl::Status& status);
   absl::Status ReportOnce(const TaskBoard::Entry& entry, const absl::Status& status);
 
   const std::string worker_name_;
+  WorkerMetrics* const metrics_;
   TaskBoard* const board_;
   Keeper* const keeper_;
   CoordinatorClient* const coordinator_;
