@@ -19,7 +19,8 @@ const plans = () => (value(migration.to, "SELECT count(*) FROM pg_tables WHERE s
   ? Number(value(migration.to, "SELECT count(*) FROM _hypershift.task WHERE kind = 'copy'")) : 0);
 
 before(async () => {
-  [migration, browser] = await Promise.all([Migration.start(), Chromium.start()]);
+  browser = await Chromium.start();
+  migration = await Migration.start();
   coordinator = await migration.coordinator(['--token-file', migration.tokenFile, '--http-linger', '60s']);
   page = await browser.open(coordinator.url);
   await until('a plan', () => plans() > 0);
@@ -146,7 +147,9 @@ test('pictures of it', async () => {
     assert.ok(seen.size > 50, `${name}: ${seen.size} colours`);
     const lane = await page.evaluate(`(() => {
       const canvas = document.querySelector('.lane canvas');
-      const data = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data;
+      const copy = new OffscreenCanvas(canvas.width, canvas.height).getContext('2d', { willReadFrequently: true });
+      copy.drawImage(canvas, 0, 0);
+      const { data } = copy.getImageData(0, 0, canvas.width, canvas.height);
       let drawn = 0;
       for (let i = 3; i < data.length; i += 4) drawn += data[i] === 255;
       return drawn / (data.length / 4);

@@ -18,7 +18,7 @@ export class Chromium {
     browser.folder = mkdtempSync(join(tmpdir(), 'hypershift-chromium-'));
     browser.child = spawn(program, ['--headless=new', '--remote-debugging-pipe', '--no-sandbox', '--disable-gpu', '--no-first-run',
       '--disable-dev-shm-usage', '--disable-background-networking', '--disable-component-update', '--hide-scrollbars', `--user-data-dir=${browser.folder}`],
-    { stdio: ['ignore', 'ignore', 'ignore', 'pipe', 'pipe'] });
+    { stdio: ['ignore', 'ignore', 'ignore', 'pipe', 'pipe'], detached: true });
     browser.ended = new Promise((resolve) => browser.child.on('close', resolve));
     browser.calls = new Map();
     browser.pages = new Map();
@@ -30,7 +30,8 @@ export class Chromium {
   }
 
   async stop() {
-    this.child.kill('SIGKILL');
+    // With all its processes: they would go on writing into the folder.
+    process.kill(-this.child.pid, 'SIGKILL');
     await this.ended;
     rmSync(this.folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 });
   }
