@@ -58,8 +58,8 @@ class Coordinator {
   static std::unique_ptr<Coordinator> Create(CoordinatorOptions options);
   virtual ~Coordinator() = default;
 
-  // Starts the gRPC server, and the web server if there is to be one; returns the address it listens on, "127.0.0.1:43211". kInvalidArgument: not a loopback
-  // address. kUnavailable: it can't be bound.
+  // Starts the gRPC server, and the web server if there is to be one; returns the address it listens on,
+  // "127.0.0.1:43211". kInvalidArgument: not a loopback address. kUnavailable: it can't be bound.
   virtual absl::StatusOr<std::string> Listen() = 0;
 
   // Runs to the end. kInvalidArgument, kNotFound, kUnauthenticated, kFailedPrecondition, …: the check failed, nothing

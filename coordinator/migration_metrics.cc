@@ -198,10 +198,13 @@ std::vector<prometheus::MetricFamily> MigrationMetrics::Collect() const {
   AddPhase(migration, &out);
   if (!migration.id().empty()) {
     AddState(migration, &out);
-    AddProgress(migration, bytes_per_second_, &out);
     AddSnapshot(migration, &out);
-    AddTasks(tasks_, &out);
     AddWorkers(overview_, &out);
+  }
+  // Not before the plan has been read: a counter that shows 0 for a moment would look like one that has been reset.
+  if (!overview_.tables.empty()) {
+    AddProgress(migration, bytes_per_second_, &out);
+    AddTasks(tasks_, &out);
     AddTables(overview_.tables, &out);
   }
   out.Gauge("hypershift_http_collect_seconds", "How long it took to read this", absl::ToDoubleSeconds(cost_));

@@ -49,7 +49,9 @@ HttpResponse JsonError(const absl::Status& status) {
   if (absl::IsFailedPrecondition(status)) code = 409;
   if (absl::IsUnimplemented(status)) code = 501;
   if (absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status)) code = 503;
-  return JsonError(code, std::string(status.message()));
+  std::string message(status.message());
+  if (absl::IsUnimplemented(status)) message = "This coordinator can't do that.";
+  return JsonError(code, message);
 }
 
 // What has been made of the migration as it was read last, so that many readers cost no more than one.

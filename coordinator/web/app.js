@@ -137,8 +137,9 @@ function showTimeLeft() {
   rate = rate === 0 ? state.bytes_per_second : rate + 0.1 * (state.bytes_per_second - rate);
   const since = migration.started_at ? `${duration((migration.finished_at ?? state.now) - migration.started_at)} since the start` : '';
   let left = '–';
+  const moves = state.bytes_per_second >= 1;
   if (migration.ranges[1] > 0 && migration.ranges[0] === migration.ranges[1]) left = 'copied';
-  else if (!ended() && !migration.paused && rate >= 1 && state.bytes_left > 0) left = `about ${duration(state.bytes_left / rate)}`;
+  else if (!ended() && !migration.paused && moves && state.bytes_left > 0) left = `about ${duration(state.bytes_left / rate)}`;
   setText($('eta'), left);
   setText($('eta-more'), since);
 }
@@ -188,7 +189,8 @@ function showProblems() {
   if (state.errors_total > items.length) items.push({ tone: 'warn', text: `And ${many(state.errors_total - items.length, 'more task')} with errors.` });
   if (migration.error && !ended()) items.unshift({ tone: 'bad', text: migration.error });
   if (migration.throttled) items.push({ tone: 'warn', title: 'Held back', text: migration.throttled });
-  for (const wait of migration.waits) items.push({ tone: 'warn', title: 'Waits', text: wait });
+  // The first one is what the status line says already.
+  for (const wait of migration.waits.filter((line) => !migration.status_line.includes(line))) items.push({ tone: 'warn', title: 'Waits', text: wait });
   for (const warning of migration.warnings) items.push({ tone: 'warn', title: 'Warning', text: warning });
   show($('problems'), items.length > 0);
   showList($('problem-list'), items);
@@ -323,7 +325,7 @@ function say(text, tone) {
   setTone($('said'), tone);
   setText($('said'), text);
   clearTimeout(say.timer);
-  if (tone === 'good') say.timer = setTimeout(() => show($('said'), false), 6000);
+  say.timer = setTimeout(() => show($('said'), false), tone === 'good' ? 6000 : 20000);
 }
 
 const post = (command, query = {}) => ask(`/api/v1/${command}?${new URLSearchParams(query)}`, { method: 'POST', headers: { Authorization: `Bearer ${token}` } });

@@ -198,6 +198,12 @@ TEST(MigrationMetricsTest, SeriesOfTablesAreBoundedAndTheRestIsSummed) {
   EXPECT_EQ(all, 15000);
 }
 
+TEST(MigrationMetricsTest, NoCounterIsZeroBeforeThePlanIsThere) {
+  for (const auto& family : MigrationMetrics(MakeOverview(0), TaskFigures(), 0, absl::ZeroDuration()).Collect()) {
+    EXPECT_NE(family.type, prometheus::MetricType::Counter) << family.name;
+  }
+}
+
 TEST(MigrationMetricsTest, CountsRetriesAndDurationsOfTasks) {
   TaskFigures tasks;
   v1::TaskInfo task = MakeTask(TaskKind::KIND_COPY, TaskState::STATE_DONE, 0, 1);
