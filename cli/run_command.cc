@@ -194,12 +194,16 @@ int RunMigration(const Command& command) {
   worker.Join(at_once);
   const v1::WatchResponse last = watcher.Last();
   watcher.Stop();
-  signals.Stop();
   display.Close();
   SetLogSink(nullptr);
   if (!result.ok()) PrintErrors(result.status());
   if (started) std::fputs(FormatSummary(last, TerminalColumns(STDOUT_FILENO)).c_str(), stdout);
   if (!command.report_file.empty()) WriteReport(command.report_file, last);
+  if (started) {
+    std::fflush(stdout);
+    coordinator->Linger();
+  }
+  signals.Stop();
   return ExitStatusOf(result, started);
 }
 

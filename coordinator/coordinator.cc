@@ -25,6 +25,8 @@
 namespace hypershift {
 namespace {
 
+// Thousands of tables and their messages are larger than gRPC's own limit.
+constexpr int kMaxAnswerBytes = 64 << 20;
 // Workers say little; a table's worth of errors is far smaller.
 constexpr int kMaxReceivedBytes = 4 << 20;
 // A hundred workers park a call each, and report from all their slots at once.
@@ -46,6 +48,7 @@ class CoordinatorImpl final : public Coordinator {
         migration_service_(&state_) {}
 
   ~CoordinatorImpl() override {
+    web_.reset();  // It calls the server.
     // Calls still parked are cancelled: they poll for it.
     if (server_ != nullptr) server_->Shutdown(std::chrono::system_clock::now() + std::chrono::seconds(1));
   }
@@ -75,6 +78,7 @@ class CoordinatorImpl final : public Coordinator {
                    ? options_.listen
                    : absl::StrCat(options_.listen.substr(0, options_.listen.rfind(':') + 1), port);
     advertised_ = options_.advertise.empty() ? AdvertisedAddress(address_, HostName()) : options_.advertise;
+    HS_RETURN_IF_ERROR(StartWeb());
     return address_;
   }
 
@@ -111,11 +115,31 @@ class CoordinatorImpl final : public Coordinator {
     return result;
   }
 
-  void Stop(bool at_once) override { state_.RequestStop(at_once); }
+  void Stop(bool at_once) override {
+    state_.RequestStop(at_once);
+    if (web_ != nullptr) web_->StopLingering();
+  }
+
+  void Linger() override {
+    if (web_ != nullptr) web_->Linger();
+  }
 
   MigrationState* state() override { return &state_; }
 
  private:
+  // The page and the metrics are clients of the service like any other, but for the network.
+  absl::Status StartWeb() {
+    if (!options_.web.has_value()) return absl::OkStatus();
+    grpc::ChannelArguments arguments;
+    arguments.SetMaxReceiveMessageSize(kMaxAnswerBytes);
+    absl::StatusOr<std::unique_ptr<WebServer>> web =
+        WebServer::Start(*options_.web, v1::MigrationService::NewStub(server_->InProcessChannel(arguments)));
+    if (!web.ok()) return WithContext(web.status(), "--http");
+    web_ = *std::move(web);
+    LogInfo("web page and metrics", {{"url", web_->url()}});
+    return absl::OkStatus();
+  }
+
   // Why the setup failed: a lead that was lost explains every error.
   absl::Status EndLead(const absl::Status& error) {
     if (!journal_.leads()) return error;
@@ -155,6 +179,7 @@ class CoordinatorImpl final : public Coordinator {
   WorkerServiceImpl worker_service_;
   MigrationServiceImpl migration_service_;
   std::unique_ptr<grpc::Server> server_;
+  std::unique_ptr<WebServer> web_;
 };
 
 }  // namespace

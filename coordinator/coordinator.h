@@ -7,6 +7,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -17,6 +18,7 @@
 #include "common/connection_string.h"
 #include "common/transport_security.h"
 #include "coordinator/migration_state.h"
+#include "coordinator/web_server.h"
 
 namespace hypershift {
 
@@ -38,6 +40,8 @@ struct CoordinatorOptions {
   // Where others are told to find it; empty = where it listens.
   std::string advertise;
   TransportSecurity security;
+  // Metrics and the web page; unset = neither.
+  std::optional<WebOptions> web;
   LostSnapshot lost_snapshot = LostSnapshot::kRefuse;
   bool fail_on_value_rewrite = false;
   // Only reads back what an ended migration brought, and compares.
@@ -61,8 +65,9 @@ class Coordinator {
   static std::unique_ptr<Coordinator> Create(CoordinatorOptions options);
   virtual ~Coordinator() = default;
 
-  // Starts the gRPC server; returns the address it listens on, "127.0.0.1:43211". kInvalidArgument, kNotFound: it
-  // must not listen there, or a certificate is not as it must be. kUnavailable: it can't be bound.
+  // Starts the gRPC server, and the web server if there is to be one; returns the address it listens on,
+  // "127.0.0.1:43211". kInvalidArgument, kNotFound: it must not listen there, or a certificate is not as it must be.
+  // kUnavailable: it can't be bound.
   virtual absl::StatusOr<std::string> Listen() = 0;
 
   // Runs to the end. kInvalidArgument, kNotFound, kUnauthenticated, kFailedPrecondition, …: the check failed, nothing
@@ -72,6 +77,9 @@ class Coordinator {
 
   // The first call: no more leases, running ranges finish. at_once: they are rolled back. Everything stays resumable.
   virtual void Stop(bool at_once) = 0;
+
+  // After Run(), when all is told: keeps the web page up for a moment, so that it can show the end. Until Stop().
+  virtual void Linger() = 0;
 
   virtual MigrationState* state() = 0;
 };

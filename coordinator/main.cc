@@ -37,6 +37,7 @@ int Run(const CoordinatorOptions& given) {
   LogInfo("coordinator listens", {{"address", *address}});
   signals.Start([&](int count) { coordinator->Stop(count > 1); });
   const absl::StatusOr<RunResult> result = coordinator->Run();
+  if (started) coordinator->Linger();
   signals.Stop();
   if (!result.ok()) PrintErrors(result.status());
   if (result.ok() && *result == RunResult::kCancelled) {

@@ -34,6 +34,19 @@ absl::StatusOr<bool> EnvironmentFlag(const char* name) {
   return absl::InvalidArgumentError(absl::StrCat(name, ": '", *value, "' is neither true nor false"));
 }
 
+absl::StatusOr<std::optional<WebOptions>> WebOptionsOf(const RunFlags& flags, const TransportSecurity& security) {
+  if (flags.http.empty()) return std::nullopt;
+  WebOptions web;
+  web.http.address = flags.http;
+  web.http.tls_certificate_file = security.certificate_file;
+  web.http.tls_key_file = security.key_file;
+  web.http.insecure = security.insecure;
+  web.token = security.token;
+  HS_ASSIGN_OR_RETURN(web.linger, ParseTime(flags.http_linger, "--http-linger"));
+  HS_RETURN_IF_ERROR(WithContext(CheckHttpOptions(web.http), "--http"));
+  return web;
+}
+
 absl::StatusOr<CoordinatorOptions> RunOptions(const RunFlags& flags) {
   CoordinatorOptions options;
   HS_ASSIGN_OR_RETURN(options.config, LayConfig(flags));
@@ -43,6 +56,7 @@ absl::StatusOr<CoordinatorOptions> RunOptions(const RunFlags& flags) {
   if (!flags.advertise.empty())
     HS_RETURN_IF_ERROR(WithContext(CheckCoordinatorAddress(flags.advertise), "--advertise"));
   HS_ASSIGN_OR_RETURN(options.security, ReadSecurity(flags.security));
+  HS_ASSIGN_OR_RETURN(options.web, WebOptionsOf(flags, options.security));
   HS_ASSIGN_OR_RETURN(options.times.lease_duration, ParseTime(flags.lease_duration, "--lease-duration"));
   HS_ASSIGN_OR_RETURN(options.leader_lease, ParseTime(flags.leader_lease, "--leader-lease"));
   options.times.heartbeat_interval =
@@ -73,6 +87,10 @@ void AddRunFlags(CLI::App* app, RunFlags* flags) {
   app->add_option("--listen", flags->listen,
                   "Where workers and `hypershift status` find this run: host:port or unix:PATH")
       ->type_name("ADDRESS");
+  app->add_option("--http", flags->http, "Where the web page and the metrics are served: host:port (nowhere)")
+      ->type_name("ADDRESS");
+  app->add_option("--http-linger", flags->http_linger, "How long they show the end of the migration (3s)")
+      ->type_name("TIME");
   app->add_option("--lease-duration", flags->lease_duration, "How long a task stays a silent worker's (20s)")
       ->type_name("TIME");
   app->add_option("--leader-lease", flags->leader_lease, "How long a silent coordinator leads (10s)")

@@ -35,6 +35,8 @@ struct RunFlags {
   bool allow_inconsistent = false;
   bool fail_on_value_rewrite = false;
   std::string listen = "127.0.0.1:0";
+  std::string http;  // Empty = no web page.
+  std::string http_linger = "3s";
   std::string keeper_grace = "15m";
   std::string keeper_wait = "15s";
   std::string lease_duration = "20s";

@@ -8,6 +8,7 @@
 #include "coordinator/finishing_planner.h"
 #include "coordinator/migration_state.h"
 #include "coordinator/snapshot.h"
+#include "coordinator/time_range.h"
 #include "coordinator/verify_verdict.h"
 
 namespace hypershift {
@@ -17,6 +18,18 @@ namespace {
 constexpr int64_t kWorryingXminAge = 1000000000;
 
 std::string MoreOf(size_t count) { return count < 2 ? "" : absl::StrCat(" (and ", count - 1, " more)"); }
+
+// Where along the time column a task's rows or chunk are.
+void SetRange(const TablePlan& table, v1::TaskInfo* info) {
+  const bool along_time = info->kind() == TaskKind::KIND_COPY || info->kind() == TaskKind::KIND_PREPARE_CHUNK ||
+                          info->kind() == TaskKind::KIND_COMPRESS;
+  if (table.method != SplitMethod::kTime || !along_time) return;
+  const std::optional<TimeRange> range = ParseTimeRange(info->description());
+  if (!range.has_value()) return;
+  info->set_range_start(range->start);
+  if (range->end.has_value()) info->set_range_end(*range->end);
+  info->set_range_is_integer(range->integer);
+}
 
 // In which phase of its life a table is, by what is unfinished.
 std::string PhaseOf(const v1::TableInfo& info, const std::map<TaskKind::Kind, int>& unfinished) {
@@ -68,6 +81,7 @@ v1::TaskInfo MigrationState::ToTaskInfo(const Task& task) const {
   auto detail = details_.find(task.id);
   if (detail == details_.end()) return info;
   info.set_description(detail->second.description);
+  if (table != tables_.end()) SetRange(table->second, &info);
   if (detail->second.started_at != absl::InfinitePast())
     *info.mutable_started_at() = ToProto(detail->second.started_at);
   if (detail->second.finished_at != absl::InfinitePast())

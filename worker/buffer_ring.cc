@@ -4,6 +4,8 @@
 #include <cstring>
 #include <utility>
 
+#include "absl/time/clock.h"
+
 namespace hypershift {
 
 BufferRing::BufferRing(int buffers, size_t buffer_bytes)
@@ -19,6 +21,7 @@ void BufferRing::Reset() {
   for (Buffer& buffer : buffers_) free_.push_back(&buffer);
   full_.clear();
   taken_.reset();
+  waited_for_room_ = waited_for_bytes_ = absl::ZeroDuration();
   lent_ = false;
   abandoned_ = false;
   finished_.reset();
@@ -41,7 +44,7 @@ bool BufferRing::EnsureRoom() {
   if (!PushCurrent()) return false;
   {
     MutexLock lock(&mutex_);
-    while (free_.empty() && !abandoned_) changed_.Wait(&mutex_);
+    while (free_.empty() && !abandoned_) WaitCounted(&waited_for_room_);
     if (abandoned_) return false;
     current_ = free_.back();
     free_.pop_back();
@@ -67,7 +70,7 @@ bool BufferRing::Lend(absl::string_view bytes) {
   lent_ = true;
   full_.push_back({nullptr, bytes});
   changed_.NotifyAll();
-  while (lent_ && !abandoned_) changed_.Wait(&mutex_);
+  while (lent_ && !abandoned_) WaitCounted(&waited_for_room_);
   return !abandoned_;
 }
 
@@ -82,7 +85,7 @@ void BufferRing::Finish(absl::Status status) {
 absl::StatusOr<std::optional<absl::string_view>> BufferRing::Next() {
   MutexLock lock(&mutex_);
   GiveBackTaken();
-  while (full_.empty() && !finished_.has_value()) changed_.Wait(&mutex_);
+  while (full_.empty() && !finished_.has_value()) WaitCounted(&waited_for_bytes_);
   if (full_.empty()) {
     if (!finished_->ok()) return *finished_;
     return std::nullopt;
@@ -90,6 +93,23 @@ absl::StatusOr<std::optional<absl::string_view>> BufferRing::Next() {
   taken_ = full_.front();
   full_.pop_front();
   return taken_->bytes;
+}
+
+// Asks the clock only when there is something to wait for: not for every buffer.
+void BufferRing::WaitCounted(absl::Duration* waited) {
+  const absl::Time begin = absl::Now();
+  changed_.Wait(&mutex_);
+  *waited += absl::Now() - begin;
+}
+
+absl::Duration BufferRing::waited_for_room() const {
+  MutexLock lock(&mutex_);
+  return waited_for_room_;
+}
+
+absl::Duration BufferRing::waited_for_bytes() const {
+  MutexLock lock(&mutex_);
+  return waited_for_bytes_;
 }
 
 void BufferRing::GiveBackTaken() {

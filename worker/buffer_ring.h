@@ -17,6 +17,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "absl/time/time.h"
 #include "common/mutex.h"
 
 namespace hypershift {
@@ -44,6 +45,10 @@ class BufferRing {
 
   size_t buffer_bytes() const { return buffer_bytes_; }
 
+  // Since Reset(): how long the producer has waited for room, and the consumer for bytes. Any thread.
+  absl::Duration waited_for_room() const;
+  absl::Duration waited_for_bytes() const;
+
  private:
   struct Buffer {
     std::unique_ptr<char[]> memory;
@@ -60,17 +65,20 @@ class BufferRing {
   bool PushCurrent();
   bool Lend(absl::string_view bytes);
   // Consumer: returns what Next() gave out before.
+  void WaitCounted(absl::Duration* waited) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void GiveBackTaken() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const size_t buffer_bytes_;
   Buffer* current_ = nullptr;  // The producer's alone: the buffer being filled.
 
-  Mutex mutex_;
+  mutable Mutex mutex_;
   CondVar changed_;
   std::vector<Buffer> buffers_;
   std::vector<Buffer*> free_ ABSL_GUARDED_BY(mutex_);
   std::deque<Piece> full_ ABSL_GUARDED_BY(mutex_);
   std::optional<Piece> taken_ ABSL_GUARDED_BY(mutex_);
+  absl::Duration waited_for_room_ ABSL_GUARDED_BY(mutex_);
+  absl::Duration waited_for_bytes_ ABSL_GUARDED_BY(mutex_);
   bool lent_ ABSL_GUARDED_BY(mutex_) = false;
   bool abandoned_ ABSL_GUARDED_BY(mutex_) = false;
   std::optional<absl::Status> finished_ ABSL_GUARDED_BY(mutex_);

@@ -10,6 +10,7 @@
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "common/pg_status.h"
 #include "common/security_flags.h"
 #include "common/status_macros.h"
 #include "common/version.h"
@@ -36,6 +37,7 @@ struct Arguments {
   std::string log_format = "text";
   bool verbose = false;
   bool keeper = false;
+  std::string http;
   bool connections_from_stdin = false;
   bool version = false;
   SecurityFlags security;
@@ -57,6 +59,7 @@ void Declare(CLI::App* app, Arguments* arguments) {
   app->add_option("--keeper-grace", arguments->keeper_grace,
                   "How long to go on without a coordinator, as 15m (default)");
   app->add_flag("--keeper", arguments->keeper, "Outlive the process that starts this one, and its terminal");
+  app->add_option("--http", arguments->http, "Where metrics are served: a loopback host:port");
   app->add_option("--log-format", arguments->log_format, "text (default) or json");
   app->add_flag("--verbose", arguments->verbose, "Log more");
   app->add_flag("--version", arguments->version, "Print the version");
@@ -147,6 +150,13 @@ absl::StatusOr<WorkerCommand> Interpret(Arguments arguments) {
                       ParseConnection(arguments.target, "target", std::move(arguments.target_password)));
   HS_ASSIGN_OR_RETURN(options.keeper_grace, ParseGrace(arguments.keeper_grace));
   HS_ASSIGN_OR_RETURN(command.log_format, ParseLogFormat(arguments.log_format));
+  if (!arguments.http.empty()) {
+    command.http = {.address = std::move(arguments.http),
+                    .tls_certificate_file = options.security.certificate_file,
+                    .tls_key_file = options.security.key_file,
+                    .insecure = options.security.insecure};
+    HS_RETURN_IF_ERROR(WithContext(CheckHttpOptions(command.http), "--http"));
+  }
   options.coordinators = std::move(arguments.coordinators);
   options.name = arguments.name.empty() ? DefaultName() : std::move(arguments.name);
   options.zone = std::move(arguments.zone);

@@ -11,6 +11,7 @@
 
 #include "absl/status/statusor.h"
 #include "common/config.h"
+#include "common/http_server.h"
 #include "worker/worker.h"
 
 namespace hypershift {
@@ -19,6 +20,7 @@ struct WorkerCommand {
   WorkerOptions options;
   LogFormat log_format = LogFormat::kText;
   bool verbose = false;
+  HttpOptions http;  // Where metrics are served; no address = nowhere.
   // Outlives the process that started it: a session of its own, deaf to the terminal's Ctrl-C.
   bool keeper = false;
   // --help or --version was asked for: print this and exit with 0.

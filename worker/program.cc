@@ -10,9 +10,12 @@
 #include <memory>
 #include <thread>
 
+#include "common/http_server.h"
 #include "common/log.h"
+#include "common/metrics_text.h"
 #include "worker/command_line.h"
 #include "worker/worker.h"
+#include "worker/worker_metrics.h"
 
 namespace hypershift {
 namespace {
@@ -51,6 +54,15 @@ void HandleSignals(const sigset_t& signals, Worker* worker, const std::atomic<bo
   }
 }
 
+// Null if no metrics are asked for.
+absl::StatusOr<std::unique_ptr<HttpServer>> ServeMetrics(const HttpOptions& options, const WorkerMetrics* metrics) {
+  if (options.address.empty()) return nullptr;
+  return HttpServer::Start(options, [metrics](const HttpRequest& request) {
+    const bool known = request.path == "/metrics" && (request.method == "GET" || request.method == "HEAD");
+    return known ? MetricsResponse(*metrics) : TextResponse(404, "only /metrics is here\n");
+  });
+}
+
 }  // namespace
 
 int RunWorkerProgram(int argc, char** argv) {
@@ -68,7 +80,16 @@ int RunWorkerProgram(int argc, char** argv) {
   const sigset_t signals = BlockSignals(command->keeper);
   InitLog({command->log_format, command->verbose ? LogLevel::kDebug : LogLevel::kInfo, nullptr});
 
-  const std::unique_ptr<Worker> worker = Worker::Create(command->options);
+  WorkerOptions options = command->options;
+  WorkerMetrics metrics(options.name, options.zone, options.slots);
+  options.metrics = &metrics;
+  const absl::StatusOr<std::unique_ptr<HttpServer>> http = ServeMetrics(command->http, &metrics);
+  if (!http.ok()) {
+    std::fprintf(stderr, "hypershift-worker: --http: %s\n", std::string(http.status().message()).c_str());
+    return kExitBadInput;
+  }
+  if (*http != nullptr) LogInfo("metrics", {{"worker", options.name}, {"url", (*http)->url() + "metrics"}});
+  const std::unique_ptr<Worker> worker = Worker::Create(std::move(options));
   std::atomic<bool> ended{false};
   std::thread signal_thread([&] { HandleSignals(signals, worker.get(), &ended); });
   const absl::Status status = worker->Run();

@@ -31,6 +31,7 @@ constexpr size_t kMaxReportedError = 64 << 10;
 Slot::Slot(const WorkerOptions& options, TaskBoard* board, Keeper* keeper, RateLimit* rate_limit,
            CoordinatorClient* coordinator)
     : worker_name_(options.name),
+      metrics_(options.metrics),
       board_(board),
       keeper_(keeper),
       rate_limit_(rate_limit),
@@ -45,13 +46,27 @@ void Slot::Loop() {
   while (const TaskBoard::EntryPtr entry = board_->Take(&connections_)) {
     LogDebug("task started",
              {HS_TASK_FIELDS(*entry), {"table", entry->lease.table()}, {"description", entry->lease.description()}});
-    const absl::Status status = Run(entry.get());
+    const absl::Status status = RunCounted(entry);
     if (!status.ok()) connections_.Close();
     board_->Ended(entry);
     Report(*entry, status);
     board_->Forget(entry);
   }
   connections_.Close();
+}
+
+absl::Status Slot::RunCounted(const TaskBoard::EntryPtr& entry) {
+  if (metrics_ == nullptr) return Run(entry.get());
+  const WorkerMetrics::Progress progress(entry, &entry->progress);
+  metrics_->Begin(progress);
+  ring_.Reset();  // Its waits are those of this attempt.
+  const absl::Time begin = absl::Now();
+  absl::Status status = Run(entry.get());
+  WorkerMetrics::Outcome outcome = status.ok() ? WorkerMetrics::Outcome::kDone : WorkerMetrics::Outcome::kFailed;
+  if (entry->revoked) outcome = WorkerMetrics::Outcome::kRevoked;
+  metrics_->End(progress, entry->lease.kind(), outcome, absl::Now() - begin, ring_.waited_for_room(),
+                ring_.waited_for_bytes());
+  return status;
 }
 
 absl::Status Slot::Run(TaskBoard::Entry* entry) {

@@ -15,6 +15,7 @@
 #include "worker/slot_connections.h"
 #include "worker/task_board.h"
 #include "worker/worker.h"
+#include "worker/worker_metrics.h"
 
 namespace hypershift {
 
@@ -29,12 +30,15 @@ class Slot {
 
  private:
   void Loop();
+  // Run(), counted.
+  absl::Status RunCounted(const TaskBoard::EntryPtr& entry);
   absl::Status Run(TaskBoard::Entry* entry);
   absl::Status RunCopy(const v1::CopyWork& work, const TaskContext& task);
   void Report(const TaskBoard::Entry& entry, const absl::Status& status);
   absl::Status ReportOnce(const TaskBoard::Entry& entry, const absl::Status& status);
 
   const std::string worker_name_;
+  WorkerMetrics* const metrics_;
   TaskBoard* const board_;
   Keeper* const keeper_;
   RateLimit* const rate_limit_;

@@ -23,6 +23,7 @@
 #include "worker/rate_limit.h"
 #include "worker/slot.h"
 #include "worker/task_board.h"
+#include "worker/worker_metrics.h"
 
 namespace hypershift {
 namespace {
@@ -206,6 +207,10 @@ absl::Status WorkerImpl::Loop() {
   last_contact_ = absl::Now();
   while (true) {
     if (stopping_at_once()) board_.CancelAll();
+    if (options_.metrics != nullptr) {
+      options_.metrics->SetConnected(connected_);
+      options_.metrics->SetHoldsSnapshot(keeper_.snapshot().has_value());
+    }
     const std::optional<absl::Status> outcome = Outcome();
     if (outcome.has_value()) return *outcome;
     const absl::Status status = registered_ ? Synchronize() : Register();

@@ -16,6 +16,8 @@
 
 namespace hypershift {
 
+class WorkerMetrics;
+
 struct WorkerOptions {
   // Tried in turn. Beside these, a worker that has lost its coordinator asks the journal on the target for the leader.
   std::vector<std::string> coordinators;
@@ -34,6 +36,8 @@ struct WorkerOptions {
   // Buffers per slot between reading and writing: this many, of this size.
   int buffers_per_slot = 8;
   int64_t buffer_bytes = 1 << 20;
+  // Told of everything that is counted; null = nobody counts. Outlives the worker.
+  WorkerMetrics* metrics = nullptr;
 };
 
 class Worker {

@@ -1,0 +1,15 @@
+# cmake -DOUTPUT=… -DFILES=a;b -P embed.cmake: writes a C++ file that holds the files' bytes (coordinator/web_assets.h).
+set(table "")
+set(text "#include \"coordinator/web_assets.h\"\n\nnamespace hypershift {\nnamespace {\n")
+set(number 0)
+foreach(file IN LISTS FILES)
+  get_filename_component(name "${file}" NAME)
+  file(READ "${file}" bytes HEX)
+  string(REGEX REPLACE "([0-9a-f][0-9a-f])" "'\\\\x\\1'," bytes "${bytes}")
+  string(APPEND text "constexpr char kFile${number}[] = {${bytes}'\\0'};\n")
+  string(APPEND table "      {\"${name}\", {kFile${number}, sizeof(kFile${number}) - 1}},\n")
+  math(EXPR number "${number} + 1")
+endforeach()
+string(APPEND text "}  // namespace\n\nconst std::vector<WebAsset>& WebAssets() {\n"
+  "  static const std::vector<WebAsset> kAssets = {\n${table}  };\n  return kAssets;\n}\n\n}  // namespace hypershift\n")
+file(WRITE "${OUTPUT}" "${text}")
