@@ -1,7 +1,7 @@
 // What passes over a protected connection, what a worker may say over it, and what never shows anywhere.
 import assert from 'node:assert/strict';
 import { cpSync, writeFileSync } from 'node:fs';
-import { after, afterEach, before, test } from 'node:test';
+import { after, before, test as nodeTest } from 'node:test';
 import { join } from 'node:path';
 import { Caller, code, fieldsOf, message } from './support/grpc.mjs';
 import { makeCertificates, outside, password, programs, token, World } from './support/world.mjs';
@@ -14,10 +14,18 @@ before(async () => {
   world = await World.start();
   version = (await start(['--version'], {}, { program: programs.clone }).done).stdout.trim().split(' ')[1];
 });
-afterEach(() => {
-  for (const caller of callers.splice(0)) caller.close();
-  world.endAll();
-});
+// What a test leaves is ended with it; a hook would run after each of its parts.
+const test = (title, ...rest) => {
+  const [options, body] = rest.length > 1 ? rest : [{}, rest[0]];
+  return nodeTest(title, options, async (t) => {
+    try {
+      await body(t);
+    } finally {
+      for (const caller of callers.splice(0)) caller.close();
+      world.endAll();
+    }
+  });
+};
 after(() => world?.stop());
 
 function call(address, options) {
@@ -37,14 +45,14 @@ function assertNothingIn(what, text) {
 
 // Promise: a password or a token is in no log, no answer, no row of the journal and no process list, though both went over
 // the wire: the coordinator knows passwords and token from its environment and a file, the worker gets the passwords from it.
-test('passwords and token show up nowhere', { timeout: 120000 }, async () => {
+test('passwords and token show up nowhere', { timeout: 300000 }, async () => {
   const address = outside ?? '127.0.0.1';
   const seen = new Set();
   let looks = 0;
   const looking = setInterval(() => {
     for (const pid of processes((command) => command.includes(password) || command.includes(token))) seen.add(pid);
     ++looks;
-  }, 5);
+  }, 50); // The proxies of this process must go on meanwhile.
   const coordinator = await world.coordinator({ listen: `${address}:0`, databases: address, more: [...world.serve(world.good), '--token-file', world.tokenFile] });
   const caller = call(coordinator.address, { certificates: world.good, token });
   const answers = async () => {
@@ -59,10 +67,10 @@ test('passwords and token show up nowhere', { timeout: 120000 }, async () => {
       assertNothingIn('status', status.stdout + status.stderr);
     }
   };
-  await until('a plan', async () => fieldsOf((await caller.call('MigrationService.ListTasks')).body, 1).length > 0, 30);
+  await until('a plan', async () => fieldsOf((await caller.call('MigrationService.ListTasks')).body, 1).length > 0, 90);
   await answers();
   const worker = world.worker(coordinator.address, { more: [...world.tls(world.good), '--log-format', 'json'], env: { HYPERSHIFT_TOKEN: token } });
-  await until('a worker', async () => fieldsOf((await caller.call('MigrationService.ListWorkers')).body, 1).length > 0, 30);
+  await until('a worker', async () => fieldsOf((await caller.call('MigrationService.ListWorkers')).body, 1).length > 0, 60);
   await answers().catch((error) => assert.match(`${error}`, /UNAVAILABLE|no coordinator|undefined/)); // It may have ended meanwhile.
   for (const running of [coordinator, worker]) {
     const result = await running.done;
@@ -83,7 +91,7 @@ test('passwords and token show up nowhere', { timeout: 120000 }, async () => {
 
 // Promise: a worker speaks for itself alone. A completion that is said again, or by another worker, or of an attempt that was
 // never leased, changes nothing; and a migration goes on to its end whatever was tried.
-test('a replayed completion changes nothing', { timeout: 120000 }, async () => {
+test('a replayed completion changes nothing', { timeout: 300000 }, async () => {
   const coordinator = await world.coordinator({ more: ['--token-file', world.tokenFile] });
   const { to } = coordinator;
   const caller = call(coordinator.address, { token });
@@ -101,12 +109,12 @@ test('a replayed completion changes nothing', { timeout: 120000 }, async () => {
     const [lease] = fieldsOf((await synchronize('false')).body, 1);
     if (lease) held = { id: fieldsOf(lease, 1)[0], attempt: fieldsOf(lease, 2)[0] };
     return held !== null;
-  }, 30);
+  }, 60);
   const beating = setInterval(() => synchronize('false'), 200);
   try {
     const worker = world.worker(coordinator.address, { env: { HYPERSHIFT_TOKEN: token } });
     await until('the others to be done', () => world.count(to, "state = 'done' AND worker = 'w1'") > 1 &&
-      world.count(to, "state = 'leased'") === 1 && world.count(to, "state = 'pending' AND kind = 'copy'") === 0, 30);
+      world.count(to, "state = 'leased'") === 1 && world.count(to, "state = 'pending' AND kind = 'copy'") === 0, 60);
     await sleep(1000);
     const journal = () => query(to, 'SELECT id, state, attempt, worker, failures, error, rows, digest, finished_at FROM _hypershift.task ORDER BY id').join('\n');
     const before = journal();
@@ -145,24 +153,25 @@ test('a replayed completion changes nothing', { timeout: 120000 }, async () => {
 
 // Promise: a certificate that was renewed is taken up while the coordinator runs, with a new connection; connections that
 // exist stay. A file that is none keeps nobody out in the meantime.
-test('a renewed certificate is taken up without a restart', { timeout: 120000 }, async () => {
+test('a renewed certificate is taken up without a restart', { timeout: 300000 }, async () => {
   const folder = join(world.place.folder, 'renewed');
   cpSync(world.good, folder, { recursive: true });
   const coordinator = await world.coordinator({ more: world.serve(folder) });
   const request = ['MigrationService.GetMigration', message()];
   const first = call(coordinator.address, { certificates: folder });
   assert.equal((await first.call(...request)).code, code.ok);
-  const old = first.certificate().serialNumber;
+  const old = first.serial;
+  assert.ok(old);
   // What a new connection shows, and whether it is answered.
   const shown = async () => {
     const caller = call(coordinator.address, { certificates: folder });
     const answer = await caller.call(...request);
-    return answer.code === code.ok ? caller.certificate().serialNumber : '';
+    return answer.code === code.ok ? caller.serial : '';
   };
   makeCertificates(folder, '--renew', 'coordinator.example');
   await until('the new certificate', async () => ![old, ''].includes(await shown()), 15);
   assert.equal((await first.call(...request)).code, code.ok);
-  assert.equal(first.certificate().serialNumber, old);
+  assert.equal(first.serial, old);
   const renewed = await shown();
   writeFileSync(join(folder, 'server.pem'), 'no certificate');
   for (const end = Date.now() + 5000; Date.now() < end; await sleep(500)) assert.equal(await shown(), renewed);
@@ -176,7 +185,7 @@ test('a renewed certificate is taken up without a restart', { timeout: 120000 },
 });
 
 // Promise: a migration in one process can have a token too, against others on its machine; its worker and keeper know it.
-test('clone asks for its token', { timeout: 120000 }, async () => {
+test('clone asks for its token', { timeout: 300000 }, async () => {
   const to = makeDatabase(world.target.uri);
   const [from, into] = await world.uris(to);
   const address = `unix:${join(world.place.folder, 'clone.sock')}`;

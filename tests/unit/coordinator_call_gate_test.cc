@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "absl/strings/str_cat.h"
 #include "common/log.h"
 #include "coordinator/call_gate.h"
 #include "coordinator/connection_offer.h"
@@ -18,7 +19,7 @@ const char kToken[] = "canary-0123456789";
 
 TEST(CallGateTest, OnlyHealthChecksNeedNoToken) {
   std::string logged;
-  InitLog({LogFormat::kText, LogLevel::kInfo, [&](absl::string_view line) { logged += line; }});
+  InitLog({LogFormat::kText, LogLevel::kInfo, [&](absl::string_view line) { absl::StrAppend(&logged, line); }});
   const FakeClock clock(absl::UnixEpoch());
   CallGate gate(Secret(kToken), &clock);
   for (const char* path : {"/hypershift.v1.WorkerService/Register", "/hypershift.v1.MigrationService/Stop",

@@ -18,7 +18,7 @@ constexpr absl::Duration kLease = absl::Seconds(20);
 class ReportsTest : public ::testing::Test {
  protected:
   ReportsTest() {
-    for (const char* name : {"mine", "other"}) Register(name, {});
+    for (const char* name : {"mine", "other"}) EXPECT_TRUE(Register(name, {}).ok());
     state_.TakeReports(absl::ZeroDuration());
   }
 

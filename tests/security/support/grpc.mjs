@@ -58,11 +58,8 @@ export class Caller {
     };
     this.session = connect(`${certificates ? 'https' : 'http'}://${address}`, files ?? {});
     this.session.on('error', (error) => (this.error = error));
-  }
-
-  // The coordinator's certificate, once there is a connection.
-  certificate() {
-    return this.session.socket.getPeerX509Certificate?.() ?? null;
+    // Of the coordinator's certificate.
+    this.session.on('connect', (_, socket) => (this.serial = socket.getPeerCertificate?.().serialNumber));
   }
 
   // Resolves with the call's status and the answer's bytes; with an error if there was no answer. `many` ends a stream after
