@@ -8,16 +8,16 @@ import { attempts, begin, command, journal, readers, refuses, sessions, startSce
 
 let scene;
 before(async () => {
-  scene = await startScene('max_bytes_per_second: 4MB\n');
+  scene = await startScene('max_bytes_per_second: 2MB\n');
 });
 after(() => scene?.stop());
 
 // Promise: the lists show what there is, the limits of the configuration hold and can be seen and changed while it runs, and an
 // unknown name is refused in one line that says what there is. With the limits gone the migration ends whole.
 test('tables, tasks, workers and set', async (t) => {
-  const { move } = await begin(t, scene, 24);
+  const { move } = await begin(t, scene, 14);
   assert.match(await succeeds(move, 'tables'), /^public\.t3 .*(copying|waiting|done)/m);
-  assert.equal(JSON.parse(await succeeds(move, 'tables', '--json')).tables.length, 25);
+  assert.equal(JSON.parse(await succeeds(move, 'tables', '--json')).tables.length, 15);
   const tasks = await succeeds(move, 'tasks');
   assert.match(tasks, /copy +leased +1 +w[12] /);
   assert.match(tasks, /pending.*waits for a free slot/);
@@ -33,10 +33,10 @@ test('tables, tasks, workers and set', async (t) => {
   await refuses(move, /there are pending, leased, done, failed/, 'tasks', '--state', 'lost');
   await refuses(move, /there is no limit 'max-speed': there are max-slots, /, 'set', 'max-speed', '4');
 
-  assert.match(await succeeds(move, 'set'), /^max-bytes-per-second +4MB$/m);
+  assert.match(await succeeds(move, 'set'), /^max-bytes-per-second +2MB$/m);
   // Measured over some seconds.
-  await move.untilStatus('a rate', ({ migration }) => Number(migration.bytesPerSecond) > 3e6 && /max-bytes-per-second 4MB/.test(migration.throttled));
-  assert.match(await succeeds(move, 'status'), /limits +max-bytes-per-second 4MB/);
+  await move.untilStatus('a rate', ({ migration }) => Number(migration.bytesPerSecond) > 1.5e6 && /max-bytes-per-second 2MB/.test(migration.throttled));
+  assert.match(await succeeds(move, 'status'), /limits +max-bytes-per-second 2MB/);
   assert.match(await succeeds(move, 'workers'), /MiB\/s/);
 
   // One task at a time: others end, none begins.
@@ -55,7 +55,7 @@ test('tables, tasks, workers and set', async (t) => {
 // Promise: after `pause` nothing begins: reads stop with the ranges that run. It says so, keeps the snapshot, outlives a kill -9
 // of the coordinator, and `resume` brings a target that equals the source as of the snapshot.
 test('pause and resume', async (t) => {
-  const { move, leader, workers } = await begin(t, scene, 10);
+  const { move, leader, workers } = await begin(t, scene, 14);
   const before = await attempts(move, 'copy');
   assert.match(await succeeds(move, 'pause'), /running tasks finish/);
   assert.match(await statusLine(move), /^paused since .* UTC: .*`hypershift resume` goes on$/);
@@ -97,7 +97,7 @@ test('pause and resume', async (t) => {
 // Promise: a drained worker finishes what it runs, gets nothing more and ends with 0; the last one that holds the snapshot is
 // not sent away, a keeper not either, and what is left is done by others.
 test('drain', async (t) => {
-  const { move, leader, workers } = await begin(t, scene, 8);
+  const { move, leader, workers } = await begin(t, scene, 12);
   await refuses(move, /there is no worker w9: there are w1, w2/, 'drain', 'w9');
   const running = await ask(move.to, "SELECT id FROM _hypershift.task WHERE state = 'leased' AND worker = 'w1'");
   assert.match(await succeeds(move, 'drain', 'w1'), /Worker w1 (drains|runs nothing)/);
@@ -127,7 +127,7 @@ test('drain', async (t) => {
 // Promise: `cancel` asks first, then gives the migration up: running ranges are rolled back, nothing is held on the source, all
 // processes end, and nobody resumes it: neither a stand-by nor the same command again, which says what to do.
 test('cancel', async (t) => {
-  const { move, leader, workers } = await begin(t, scene, 10);
+  const { move, leader, workers } = await begin(t, scene, 14);
   const standby = move.coordinator({ name: 'b', more: ['--standby'] });
   // It must have seen the migration.
   await until('the stand-by', async () => (await start(['status', '--json', '--coordinator', move.address('b')], {}, { program: programs.clone }).done)

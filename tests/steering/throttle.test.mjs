@@ -10,7 +10,7 @@ import { attempts, begin, startScene, statusLine, succeeds, tables } from './sup
 
 let scene;
 before(async () => {
-  scene = await startScene('max_bytes_per_second: 4MB\n');
+  scene = await startScene('max_bytes_per_second: 2MB\n');
 });
 after(() => scene?.stop());
 
@@ -66,6 +66,8 @@ test('max-bytes-per-second', async (t) => {
   const leader = move.coordinator();
   const workers = [['w1', 3], ['w2', 1]].map(([name, slots]) => move.worker({ name, slots, to }));
   await until('a range', () => move.count("kind = 'copy' AND state = 'done'"), 60);
+  await succeeds(move, 'set', 'max-bytes-per-second', '4MB');
+  await sleep(500);
   assertNear(await measure(counter, 10), 4e6);
   await succeeds(move, 'set', 'max-bytes-per-second', '8MB');
   await sleep(500);
@@ -105,7 +107,7 @@ const goesOn = async (move, before) => until('it goes on', async () => await att
 // Promise: more active sessions of others than max-source-load hold new ranges back, the status says so with what was measured,
 // and it goes on when they have gone. Idle sessions and our own don't count.
 test('max-source-load', async (t) => {
-  const { move } = await begin(t, scene, 8);
+  const { move } = await begin(t, scene, 14);
   const sleepers = [];
   t.after(() => sleepers.forEach((child) => child.kill('SIGKILL')));
   await succeeds(move, 'set', 'max-source-load', '2');
@@ -126,7 +128,7 @@ test('max-source-load', async (t) => {
 
 // Promise: WAL on the target above max-target-wal holds new ranges back until its next checkpoint, or until the limit goes.
 test('max-target-wal', async (t) => {
-  const { move } = await begin(t, scene, 8);
+  const { move } = await begin(t, scene, 14);
   await succeeds(move, 'set', 'max-target-wal', '1MB');
   await assertHeld(move, /of WAL on the target since its last checkpoint, more than max-target-wal 1MB/);
   let before = await attempts(move);
@@ -145,7 +147,7 @@ test('max-target-wal', async (t) => {
 test('max-replication-lag', async (t) => {
   const replica = await startReplica(scene.source, join(scene.place.folder, 'replica'));
   t.after(() => replica.stop());
-  const { move } = await begin(t, scene, 8, { more: ['--source-standby', replica.uri] });
+  const { move } = await begin(t, scene, 14, { more: ['--source-standby', replica.uri] });
   await sleep(3000);
   await succeeds(move, 'set', 'max-replication-lag', '2s');
   await sleep(2500);
