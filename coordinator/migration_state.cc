@@ -7,6 +7,7 @@
 #include "common/log.h"
 #include "common/names.h"
 #include "common/proto_time.h"
+#include "common/status_macros.h"
 #include "common/version.h"
 #include "coordinator/snapshot.h"
 
@@ -160,9 +161,10 @@ void MigrationState::HandOut(const std::string& worker, const std::vector<v1::Le
 std::vector<std::pair<TaskId, int>> MigrationState::TakeRenewals(absl::Time now) {
   MutexLock lock(&mutex_);
   std::vector<std::pair<TaskId, int>> renewals;
-  for (const auto& [id, attempt] : renewals_) {
-    if (scheduler_.has_value() && scheduler_->Renew(id, attempt, now + times_.lease_duration).ok()) {
-      renewals.emplace_back(id, attempt);
+  for (const Holding& holding : renewals_) {
+    if (scheduler_.has_value() && MayHold(holding) &&
+        scheduler_->Renew(holding.id, holding.attempt, now + times_.lease_duration).ok()) {
+      renewals.emplace_back(holding.id, holding.attempt);
     }
   }
   renewals_.clear();
@@ -261,7 +263,10 @@ absl::StatusOr<v1::RegisterResponse> MigrationState::Register(const v1::Register
   worker.process_id = request.process_id();
   worker.last_seen = clock_->Now();
   if (request.has_keeper_snapshot()) worker.keeper_snapshot = request.keeper_snapshot();
-  for (const v1::RunningTask& running : request.running()) renewals_[running.id()] = running.attempt();
+  for (const v1::RunningTask& running : request.running()) {
+    const Holding holding{running.id(), running.attempt(), request.name()};
+    if (MayHold(holding)) renewals_.insert(holding);
+  }
   reports_.registered.push_back(request);
   reported_.NotifyAll();
   LogInfo("worker registered", {{"worker", request.name()}, {"slots", request.slots()}, {"zone", request.zone()}});
@@ -277,15 +282,14 @@ void MigrationState::RecordRunning(const std::string& worker,
                                    const google::protobuf::RepeatedPtrField<v1::RunningTask>& running,
                                    v1::SynchronizeResponse* response) {
   for (const v1::RunningTask& report : running) {
-    const Task* task = scheduler_.has_value() ? scheduler_->Find(report.id()) : nullptr;
-    const bool current = task != nullptr && task->state == TaskState::STATE_LEASED &&
-                         task->attempt == report.attempt() && task->worker == worker && !revoke_everything_;
-    if (current) {
+    if (!scheduler_.has_value()) continue;
+    const Holding holding{report.id(), report.attempt(), worker};
+    if (MayHold(holding) && !revoke_everything_) {
       TaskDetail& detail = details_[report.id()];
       detail.rows_running = report.rows();
       detail.bytes_running = report.bytes();
-      renewals_[report.id()] = report.attempt();
-    } else if (scheduler_.has_value()) {
+      renewals_.insert(holding);
+    } else {
       *response->add_revoked() = report;
     }
   }
@@ -356,8 +360,27 @@ absl::StatusOr<v1::SynchronizeResponse> MigrationState::Synchronize(const v1::Sy
   }
 }
 
+bool MigrationState::MayHold(const Holding& holding) const {
+  if (!scheduler_.has_value()) return true;
+  const Task* task = scheduler_->Find(holding.id);
+  return task != nullptr && task->state == TaskState::STATE_LEASED && task->attempt == holding.attempt &&
+         task->worker == holding.worker;
+}
+
+// A worker speaks for itself alone: what others run, and what it has reported already, it can't change.
+absl::Status MigrationState::CheckReport(const Holding& holding) const {
+  if (standby_) return absl::UnavailableError(kAnotherLeads);
+  if (!workers_.contains(holding.worker)) return absl::NotFoundError("the worker is not registered");
+  // Not before there is a plan to hold it against; the worker says it again.
+  if (!scheduler_.has_value()) return absl::UnavailableError("the coordinator has not read its plan yet");
+  if (MayHold(holding)) return absl::OkStatus();
+  return absl::AbortedError(absl::StrCat("attempt ", holding.attempt, " of task ", holding.id,
+                                         " is not leased to worker ", Printable(holding.worker)));
+}
+
 absl::Status MigrationState::Complete(const v1::CompleteRequest& request) {
   MutexLock lock(&mutex_);
+  HS_RETURN_IF_ERROR(CheckReport({request.id(), request.attempt(), request.name()}));
   reports_.completed.push_back(request.id());
   reported_.NotifyAll();
   return absl::OkStatus();
@@ -365,6 +388,7 @@ absl::Status MigrationState::Complete(const v1::CompleteRequest& request) {
 
 absl::Status MigrationState::Fail(const v1::FailRequest& request) {
   MutexLock lock(&mutex_);
+  HS_RETURN_IF_ERROR(CheckReport({request.id(), request.attempt(), request.name()}));
   reports_.failed.push_back(
       {request.id(), request.attempt(), request.error(), request.sqlstate(), request.retryable()});
   reported_.NotifyAll();

@@ -90,6 +90,8 @@ class MigrationState {
   absl::StatusOr<v1::RegisterResponse> Register(const v1::RegisterRequest& request);
   absl::StatusOr<v1::SynchronizeResponse> Synchronize(const v1::SynchronizeRequest& request,
                                                       const std::function<bool()>& cancelled);
+  // kAborted: this attempt is not leased to this worker, so that it has nothing to say of it. kNotFound: register
+  // first.
   absl::Status Complete(const v1::CompleteRequest& request);
   absl::Status Fail(const v1::FailRequest& request);
 
@@ -123,7 +125,18 @@ class MigrationState {
     v1::Digest digest;
   };
 
+  // Who says that they run which attempt.
+  struct Holding {
+    TaskId id = 0;
+    int attempt = 0;
+    std::string worker;
+    auto operator<=>(const Holding&) const = default;
+  };
+
   bool Connected(const Worker& worker, absl::Time now) const;
+  // Whether the plan has leased this attempt to this worker; as long as there is no plan, whether it may be so.
+  bool MayHold(const Holding& holding) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status CheckReport(const Holding& holding) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool MustFinish(const Worker& worker) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   int LeasedTo(const std::string& worker) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void RecordRunning(const std::string& worker, const google::protobuf::RepeatedPtrField<v1::RunningTask>& running,
@@ -155,7 +168,7 @@ class MigrationState {
   std::map<int, TablePlan> tables_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, Worker> workers_ ABSL_GUARDED_BY(mutex_);
   Reports reports_ ABSL_GUARDED_BY(mutex_);
-  std::map<TaskId, int> renewals_ ABSL_GUARDED_BY(mutex_);
+  std::set<Holding> renewals_ ABSL_GUARDED_BY(mutex_);
   std::optional<v1::Snapshot> snapshot_ ABSL_GUARDED_BY(mutex_);
   absl::Time snapshot_taken_at_ ABSL_GUARDED_BY(mutex_) = absl::InfiniteFuture();
   bool snapshot_released_ ABSL_GUARDED_BY(mutex_) = false;

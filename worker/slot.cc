@@ -19,6 +19,8 @@ namespace {
 // How long a copy waits for a keeper that is just importing the snapshot.
 constexpr absl::Duration kSnapshotWait = absl::Seconds(15);
 constexpr absl::Duration kReportInterval = absl::Milliseconds(500);
+// A server's words may be as long as a value; the coordinator takes no message of some megabytes.
+constexpr size_t kMaxReportedError = 64 << 10;
 
 // What a log line about an attempt must name, besides what it says.
 #define HS_TASK_FIELDS(entry) \
@@ -100,8 +102,9 @@ void Slot::Report(const TaskBoard::Entry& entry, const absl::Status& status) {
   }
   while (!entry.revoked) {
     const absl::Status reported = ReportOnce(entry, status);
-    // UNAVAILABLE: nobody there; NOT_FOUND: not registered yet with a new coordinator. Anything else is an answer.
-    if (!absl::IsUnavailable(reported) && !absl::IsNotFound(reported)) return;
+    // UNAVAILABLE: nobody there; NOT_FOUND: not registered yet with a new coordinator; RESOURCE_EXHAUSTED: too many
+    // calls at once. Anything else is an answer.
+    if (!absl::IsUnavailable(reported) && !absl::IsNotFound(reported) && !absl::IsResourceExhausted(reported)) return;
     if (board_->closed()) return;  // The worker ends; the coordinator learns it from the journal or by the lease.
     absl::SleepFor(kReportInterval);
   }
@@ -119,7 +122,7 @@ absl::Status Slot::ReportOnce(const TaskBoard::Entry& entry, const absl::Status&
   request.set_name(worker_name_);
   request.set_id(entry.lease.id());
   request.set_attempt(entry.lease.attempt());
-  request.set_error(std::string(status.message()));
+  request.set_error(std::string(status.message().substr(0, kMaxReportedError)));
   request.set_sqlstate(SqlState(status));
   // An attempt that this worker broke off by itself says nothing about the task.
   request.set_retryable(TaskIsRetryable(status) || entry.progress.cancelled);
