@@ -289,7 +289,8 @@ void MigrationState::RecordRunning(const std::string& worker,
     const Holding holding{report.id(), report.attempt(), worker};
     if (MayHold(holding) && !revoke_everything_) {
       TaskDetail& detail = details_[report.id()];
-      if (task->kind == TaskKind::KIND_COPY) {
+      const Task* task = scheduler_->Find(report.id());
+      if (task != nullptr && task->kind == TaskKind::KIND_COPY) {
         rates_[worker].Add(std::max<int64_t>(report.bytes() - detail.bytes_running, 0), clock_->Now());
       }
       detail.rows_running = report.rows();

@@ -209,7 +209,7 @@ absl::Status WorkerImpl::Loop() {
     if (stopping_at_once()) board_.CancelAll();
     if (options_.metrics != nullptr) {
       options_.metrics->SetConnected(connected_);
-      options_.metrics->SetHoldsSnapshot(keeper_.snapshot().has_value());
+      options_.metrics->SetHoldsSnapshot(keeper_->snapshot().has_value());
     }
     const std::optional<absl::Status> outcome = Outcome();
     if (outcome.has_value()) return *outcome;
