@@ -9,7 +9,6 @@
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/strip.h"
 
 namespace hypershift {
 namespace {
@@ -19,7 +18,7 @@ constexpr absl::string_view kUnix = "unix:";
 // "[::1]:80" is "::1". Of an address that has been checked.
 absl::string_view HostOf(absl::string_view address) {
   absl::string_view host = address.substr(0, address.rfind(':'));
-  if (absl::ConsumePrefix(&host, "[")) absl::ConsumeSuffix(&host, "]");
+  if (absl::StartsWith(host, "[") && absl::EndsWith(host, "]")) host = host.substr(1, host.size() - 2);
   return host;
 }
 
