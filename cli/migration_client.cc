@@ -5,6 +5,7 @@
 #include <chrono>
 #include <utility>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "cli/format.h"
@@ -28,7 +29,7 @@ std::string Describe(const std::string& address, const absl::Status& error) {
   switch (error.code()) {
     case absl::StatusCode::kUnavailable:
       if (absl::StrContains(message, "SSL") || absl::StrContains(message, "handshake") ||
-          absl::StrContains(message, "name verification")) {
+          absl::StrContains(absl::AsciiStrToLower(message), "name verification")) {
         return absl::StrCat("no secure connection to ", address, " can be made (", message,
                             "): compare --tls-ca, --tls-cert and --tls-server-name with the coordinator's certificate");
       }
