@@ -10,8 +10,8 @@ namespace hypershift {
 namespace {
 
 // A worker of 256 slots that does nothing but the smallest tasks makes fewer.
-constexpr double kCallsPerSecond = 5000;
-constexpr double kBurst = 10000;
+constexpr double kCallsPerSecond = 1000;
+constexpr double kBurst = 2000;
 constexpr absl::Duration kLogInterval = absl::Seconds(10);
 constexpr size_t kMaxLoggedPath = 100;
 

@@ -67,7 +67,7 @@ test('the programs start with the flags of the compose file', async () => {
   try {
     const certificates = run(inRoot('scripts/make-certs'), [join(folder, 'certs'), 'coordinator', 'worker', 'keeper']);
     assert.equal(certificates.status, 0, certificates.stderr);
-    writeFileSync(join(folder, 'certs/token'), 'a token of some length\n', { mode: 0o600 });
+    writeFileSync(join(folder, 'certs/token'), 'a-token-of-some-length\n', { mode: 0o600 });
     const { services } = yaml('docker/compose.yml')[0];
     const here = (flag) => flag.replace('/tmp/secrets', join(folder, 'certs')).replace('/etc/hypershift', inRoot('docker'))
       .replace(/=0\.0\.0\.0:\d+/, '=0.0.0.0:0').replace('=coordinator:5480', '=localhost:1');

@@ -45,8 +45,8 @@ TEST(CallGateTest, ARunawayCallerIsTurnedAwayAndNobodyElse) {
   CallGate gate(Secret(), &clock);
   int admitted = 0;
   while (gate.Admit("/x", "", 1).ok()) ++admitted;
-  // A hundred workers' worth over one connection is no runaway: 2,000 leases and completions a second, and some.
-  EXPECT_GE(admitted, 5000);
+  // A worker that has a thousand tiny tasks completed at once is no runaway.
+  EXPECT_GE(admitted, 2000);
   EXPECT_TRUE(absl::IsResourceExhausted(gate.Admit("/x", "", 1)));
   EXPECT_TRUE(gate.Admit("/x", "", 2).ok());
   clock.Advance(absl::Seconds(1));
