@@ -26,7 +26,7 @@ export const mutations = [
   },
   {
     name: "the stale worker's session is terminated", file: 'coordinator/journal.cc',
-    edits: [['    work.exec_params(kTerminateSql, NumberArray(ids));\n', '    static_cast<void>(work), static_cast<void>(kTerminateSql);\n']],
+    edits: [['    work.exec_params(kTerminateSql, NumberArray(ids));\n', '    static_cast<void>(work), static_cast<void>(kTerminateSql), static_cast<void>(ids);\n']],
     test: fault('fencing.test.mjs', 'a worker stopped at worker.commit_sent[KIND_CONSTRAINT] for longer than its lease'),
   },
   {
