@@ -26,7 +26,7 @@ export const mutations = [
   },
   {
     name: "the stale worker's session is terminated", file: 'coordinator/journal.cc',
-    edits: [['    work.exec_params(kTerminateSql, NumberArray(ids));\n', '    static_cast<void>(work), static_cast<void>(kTerminateSql);\n']],
+    edits: [['    work.exec_params(kTerminateSql, NumberArray(ids));\n', '    static_cast<void>(work), static_cast<void>(kTerminateSql), static_cast<void>(ids);\n']],
     test: fault('fencing.test.mjs', 'a worker stopped at worker.commit_sent[KIND_CONSTRAINT] for longer than its lease'),
   },
   {
@@ -100,7 +100,7 @@ export const mutations = [
   {
     name: "a deposed leader's session is terminated", file: 'coordinator/journal.cc',
     edits: [['  HS_RETURN_IF_ERROR(session->Query(kEndDeposedSql, absl::ToDoubleSeconds(leader_lease)).status());\n', '  static_cast<void>(kEndDeposedSql);\n']],
-    test: fault('fencing.test.mjs', 'a coordinator that pauses at coordinator.commit_sent[turn] for longer than its lead'),
+    test: fault('fencing.test.mjs', 'a coordinator that pauses at commit_sent[turn] for longer than its lead'),
   },
   {
     name: 'the migration is read again once the lead is taken', file: 'coordinator/migration_setup.cc',
