@@ -118,10 +118,11 @@ absl::StatusOr<int> MigrationState::DrainWorker(const std::string& name) {
   // The coordinator holds it too, but everything would be lost with its process.
   const int64_t ranges = scheduler_.has_value() ? scheduler_->unfinished(TaskKind::KIND_COPY) : 0;
   if (ranges > 0 && !snapshot_released_ && HoldsSnapshot(found->second)) {
-    const bool held_elsewhere = std::any_of(workers_.begin(), workers_.end(), [&](const auto& other) {
-      return other.first != name && !other.second.drain && !other.second.draining && Connected(other.second, now) &&
-             HoldsSnapshot(other.second);
-    });
+    bool held_elsewhere = false;
+    for (const auto& [other, worker] : workers_) {
+      const bool stays = other != name && !worker.drain && !worker.draining && Connected(worker, now);
+      held_elsewhere = held_elsewhere || (stays && HoldsSnapshot(worker));
+    }
     if (!held_elsewhere) {
       return absl::FailedPreconditionError(
           absl::StrCat("worker ", Printable(name), " is the last that holds the source's snapshot, and ", ranges,
