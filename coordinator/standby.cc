@@ -27,6 +27,12 @@ class Announcer {
   std::string last_;
 };
 
+// Whether the migration that was waited for (empty: none yet) is done, or was cancelled.
+bool HasEnded(const std::optional<MigrationRecord>& unfinished, const std::string& migration) {
+  if (migration.empty()) return false;
+  return !unfinished.has_value() || (unfinished->id == migration && unfinished->steering.cancelled());
+}
+
 }  // namespace
 
 absl::StatusOr<StandbyResult> WaitForLead(Journal* journal, MigrationState* state, absl::Duration leader_lease) {
@@ -40,7 +46,7 @@ absl::StatusOr<StandbyResult> WaitForLead(Journal* journal, MigrationState* stat
       announcer.Say("the target can't be reached", "");
     } else if (!unfinished.ok()) {
       return unfinished.status();
-    } else if (unfinished->has_value() && (*unfinished)->steering.cancelled() && (*unfinished)->id == migration) {
+    } else if (HasEnded(*unfinished, migration)) {
       return StandbyResult::kEnded;
     } else if (unfinished->has_value()) {
       migration = (*unfinished)->id;
@@ -53,8 +59,6 @@ absl::StatusOr<StandbyResult> WaitForLead(Journal* journal, MigrationState* stat
         announcer.Say(absl::StrCat("coordinator ", (*leader)->holder, " leads migration ", migration),
                       absl::StrCat(", for ", absl::ToInt64Seconds((*leader)->expires_in) + 1, " s unless it renews"));
       }
-    } else if (!migration.empty()) {
-      return StandbyResult::kEnded;
     } else {
       announcer.Say("no migration has begun", "");
     }
