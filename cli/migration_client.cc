@@ -57,7 +57,7 @@ std::unique_ptr<v1::MigrationService::Stub> ConnectToCoordinator(const std::stri
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, 20000);
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 10000);
   arguments.SetMaxReceiveMessageSize(kMaxReceivedBytes);
-  return v1::MigrationService::NewStub(OpenChannel(address, security, std::move(arguments)));
+  return v1::MigrationService::NewStub(OpenChannel(address, security, arguments));
 }
 
 void SetTimeout(grpc::ClientContext* context, absl::Duration timeout) {

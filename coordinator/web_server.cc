@@ -68,7 +68,7 @@ class ResponseCache {
     if (entry.response.body == nullptr || entry.overview != overview || entry.tasks != tasks) {
       entry = {overview, tasks, make()};
     }
-    const HttpResponse response = entry.response;
+    HttpResponse response = entry.response;
     if (entries_.size() > kMaxEntries) entries_.clear();
     return response;
   }

@@ -27,7 +27,7 @@ std::shared_ptr<v1::WorkerService::Stub> MakeStub(const std::string& address, co
   arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, kConnectMilliseconds);
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, kMaxReconnectMilliseconds);
   arguments.SetMaxReceiveMessageSize(kMaxReceivedBytes);
-  return v1::WorkerService::NewStub(OpenChannel(address, security, std::move(arguments)));
+  return v1::WorkerService::NewStub(OpenChannel(address, security, arguments));
 }
 
 bool IsNoAnswer(const absl::Status& status) { return absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status); }
