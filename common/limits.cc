@@ -132,7 +132,7 @@ absl::Status ParseLimit(absl::string_view name, absl::string_view value, v1::Lim
   }
   const bool none = value == "off" || value == "none";
   const absl::Status set = SetParsed(wanted, none ? "0" : value, limits);
-  if (set.ok()) return set;
+  if (set.ok()) return absl::OkStatus();
   return absl::InvalidArgumentError(absl::StrCat(wanted, ": ", set.message()));
 }
 
