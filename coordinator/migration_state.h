@@ -156,7 +156,7 @@ class MigrationState {
     TaskId id = 0;
     int attempt = 0;
     std::string worker;
-    auto operator<=>(const Holding&) const = default;
+    auto operator<=>(const Holding&) const = default;  // NOLINT(modernize-use-nullptr)
   };
 
   bool Connected(const Worker& worker, absl::Time now) const;
