@@ -305,6 +305,7 @@ void MigrationState::RecordRunning(const std::string& worker,
 // Whether there is anything to say.
 bool MigrationState::FillResponse(const v1::SynchronizeRequest& request, Worker* worker,
                                   v1::SynchronizeResponse* response) {
+  response->set_migration_id(info_.id());
   bool news = response->revoked_size() > 0;
   while (!worker->outbox.empty()) {
     *response->add_start() = std::move(worker->outbox.front());

@@ -20,15 +20,9 @@ constexpr int kReconnectMilliseconds = 200;
 constexpr int kMaxReconnectMilliseconds = 500;
 constexpr int kConnectMilliseconds = 2000;
 
-std::shared_ptr<v1::WorkerService::Stub> MakeStub(const std::string& address, const TransportSecurity& security) {
-  grpc::ChannelArguments arguments;
-  // By itself gRPC waits up to two minutes between attempts to connect.
-  arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, kReconnectMilliseconds);
-  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, kConnectMilliseconds);
-  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, kMaxReconnectMilliseconds);
-  arguments.SetMaxReceiveMessageSize(kMaxReceivedBytes);
-  return v1::WorkerService::NewStub(OpenChannel(address, security, arguments));
-}
+// How long a call waits for a connection that is not there. While nobody waits, gRPC (1.51) does not look at what a
+// server answers to an attempt to connect, but every 5 s.
+constexpr absl::Duration kConnectionWait = absl::Milliseconds(500);
 
 bool IsNoAnswer(const absl::Status& status) { return absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status); }
 
@@ -39,7 +33,19 @@ CoordinatorClient::CoordinatorClient(const std::vector<std::string>& addresses, 
     : security_(std::move(security)),
       leader_lookup_(std::move(leader_lookup)),
       configured_endpoints_(addresses.size()) {
-  for (const std::string& address : addresses) endpoints_.push_back({address, MakeStub(address, security_)});
+  for (const std::string& address : addresses) endpoints_.push_back(MakeEndpoint(address, security_));
+}
+
+CoordinatorClient::Endpoint CoordinatorClient::MakeEndpoint(const std::string& address,
+                                                            const TransportSecurity& security) {
+  grpc::ChannelArguments arguments;
+  // By itself gRPC waits up to two minutes between attempts to connect.
+  arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, kReconnectMilliseconds);
+  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, kConnectMilliseconds);
+  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, kMaxReconnectMilliseconds);
+  arguments.SetMaxReceiveMessageSize(kMaxReceivedBytes);
+  std::shared_ptr<grpc::Channel> channel = OpenChannel(address, security, arguments);
+  return {address, channel, v1::WorkerService::NewStub(channel)};
 }
 
 absl::StatusOr<v1::RegisterResponse> CoordinatorClient::Register(const v1::RegisterRequest& request) {
@@ -86,25 +92,27 @@ absl::Status CoordinatorClient::CallAround(absl::string_view method, absl::Durat
   const size_t count = EndpointCount();
   for (size_t tried = 0; tried < count; ++tried) {
     const Endpoint endpoint = Current();
-    status = CallOne(endpoint.stub.get(), method, timeout, interruptible, call);
+    status = CallOne(endpoint, method, timeout, interruptible, call);
     if (!IsNoAnswer(status)) return status;
     Leave(endpoint.address);
   }
   if (!FindLeader()) return absl::UnavailableError(status.message());
-  status = CallOne(Current().stub.get(), method, timeout, interruptible, call);
+  status = CallOne(Current(), method, timeout, interruptible, call);
   return IsNoAnswer(status) ? absl::UnavailableError(status.message()) : status;
 }
 
-absl::Status CoordinatorClient::CallOne(v1::WorkerService::Stub* stub, absl::string_view method, absl::Duration timeout,
+absl::Status CoordinatorClient::CallOne(const Endpoint& endpoint, absl::string_view method, absl::Duration timeout,
                                         bool interruptible, const OneCall& call) {
+  // Whether it is there then or not, the call finds out, and has the better words for it.
+  (void)endpoint.channel->WaitForConnected(absl::ToChronoTime(absl::Now() + kConnectionWait));
   grpc::ClientContext context;
   context.set_deadline(absl::ToChronoTime(absl::Now() + timeout));
   if (interruptible) {
     MutexLock lock(&mutex_);
     interruptible_ = &context;
   }
-  const absl::Status status =
-      AtFailpoint(Failpoint::kWorkerRpcSent, method, [&] { return FromGrpcStatus(call(stub, &context)); });
+  const absl::Status status = AtFailpoint(Failpoint::kWorkerRpcSent, method,
+                                          [&] { return FromGrpcStatus(call(endpoint.stub.get(), &context)); });
   if (interruptible) {
     MutexLock lock(&mutex_);
     interruptible_ = nullptr;
@@ -146,7 +154,7 @@ bool CoordinatorClient::FindLeader() {
   }
   // One place for what the journal says: leaders come and go.
   endpoints_.resize(configured_endpoints_);
-  endpoints_.push_back({*address, MakeStub(*address, security_)});
+  endpoints_.push_back(MakeEndpoint(*address, security_));
   current_ = endpoints_.size() - 1;
   return true;
 }

@@ -44,16 +44,17 @@ class CoordinatorClient {
   void Interrupt();
 
  private:
-  using StubPtr = std::shared_ptr<v1::WorkerService::Stub>;
   struct Endpoint {
     std::string address;
-    StubPtr stub;
+    std::shared_ptr<grpc::Channel> channel;
+    std::shared_ptr<v1::WorkerService::Stub> stub;
   };
   using OneCall = std::function<grpc::Status(v1::WorkerService::Stub*, grpc::ClientContext*)>;
 
+  static Endpoint MakeEndpoint(const std::string& address, const TransportSecurity& security);
   absl::Status CallAround(absl::string_view method, absl::Duration timeout, bool interruptible, const OneCall& call);
-  absl::Status CallOne(v1::WorkerService::Stub* stub, absl::string_view method, absl::Duration timeout,
-                       bool interruptible, const OneCall& call);
+  absl::Status CallOne(const Endpoint& endpoint, absl::string_view method, absl::Duration timeout, bool interruptible,
+                       const OneCall& call);
   Endpoint Current() const;
   size_t EndpointCount() const;
   // Moves on to the next address, unless another thread has already left this one.

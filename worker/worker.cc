@@ -109,6 +109,9 @@ class WorkerImpl : public Worker {
   // Whether the loop is over, and with which result.
   std::optional<absl::Status> Outcome();
   absl::Status Register();
+  void LearnMigration(const std::string& id) {
+    if (!id.empty()) migration_id_ = id;
+  }
   absl::Status Synchronize();
   void Apply(const v1::SynchronizeResponse& response);
   void StartTask(const v1::LeasedTask& lease);
@@ -257,7 +260,7 @@ absl::Status WorkerImpl::Register() {
   if (request.wants_connections()) HS_RETURN_IF_ERROR(TakeConnections(response));
   if (response.has_heartbeat_interval()) heartbeat_interval_ = FromProto(response.heartbeat_interval());
   if (response.has_keeper_grace()) keeper_grace_ = FromProto(response.keeper_grace());
-  migration_id_ = response.migration_id();
+  LearnMigration(response.migration_id());
   registered_ = true;
   connected_ = true;
   LogInfo("registered", {{"worker", options_.name}, {"migration", response.migration_id()}});
@@ -285,6 +288,7 @@ absl::Status WorkerImpl::Synchronize() {
 }
 
 void WorkerImpl::Apply(const v1::SynchronizeResponse& response) {
+  LearnMigration(response.migration_id());
   for (const v1::RunningTask& task : response.revoked()) board_.Revoke(task.id(), task.attempt());
   if (response.release_snapshot()) keeper_->Release();
   if (response.has_snapshot()) keeper_->Offer(response.snapshot());

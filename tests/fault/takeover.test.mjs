@@ -121,6 +121,39 @@ test('a stand-by ends with the migration', async (t) => {
   assert.equal((await waiting.done).code, 130);
 });
 
+// Promise: a keeper that nobody has told of the end learns of it from the journal and lets the snapshot go, even if there was no
+// migration yet when it registered.
+test('a keeper that nobody tells of the end finds it in the journal', async (t) => {
+  const move = scene.move(schema);
+  const proxies = { source: await FaultProxy.start({ port: scene.source.port }), target: await FaultProxy.start({ port: scene.target.port }, { rate: 2e6 }) };
+  const through = (uri, name) => uri.replace(`:${scene[name].port}/`, `:${proxies[name].port}/`);
+  t.after(async () => {
+    move.end();
+    await Promise.all(Object.values(proxies).map((proxy) => proxy.stop()));
+  });
+  proxies.source.silence({ milliseconds: 4000 });
+  const leader = move.coordinator({ from: through(move.from, 'source') });
+  const keeper = move.worker({ name: 'keeper', slots: 0 });
+  const worker = move.worker({ to: through(move.to, 'target') });
+  let said = '';
+  keeper.child.stderr.on('data', (chunk) => (said += chunk));
+  await until('the keeper is registered', () => said.includes('registered'));
+  assert.deepEqual(await ask(move.to, 'SELECT id FROM _hypershift.migration').catch(() => []), [], 'there is a migration already');
+  await move.untilStatus('the keeper holds the snapshot', ({ workers }) => workers.some((one) => one.name === 'keeper' && one.holdsSnapshot));
+  await until('a range', async () => await move.count("kind = 'copy' AND state = 'done'") > 0, 180);
+  keeper.child.kill('SIGSTOP');
+  leader.child.kill('SIGKILL');
+  await leader.done;
+  proxies.target.rate = 0;
+  await move.endsWell(move.coordinator(), worker);
+  let ended = null;
+  keeper.done.then((end) => (ended = end));
+  keeper.child.kill('SIGCONT');
+  await until('the keeper ends', () => ended !== null, 30);
+  assert.equal(ended.code, 0, ended.stderr);
+  move.assertWhole();
+});
+
 // Promise: a coordinator that can't begin, since another one leads, sends nobody home and keeps nobody waiting: its workers find
 // the leader.
 test('a second coordinator that is refused leaves its workers to the leader', async (t) => {
