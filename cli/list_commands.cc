@@ -11,6 +11,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
 #include "absl/time/clock.h"
+#include "cli/bottleneck_words.h"
 #include "cli/control_call.h"
 #include "cli/format.h"
 #include "cli/progress_display.h"
@@ -95,6 +96,8 @@ std::string FormatWorkers(const v1::ListWorkersResponse& workers, int columns, a
                                                    {.header = "zone"},
                                                    {.header = "busy", .right = true},
                                                    {.header = "rate", .right = true},
+                                                   {.header = "latency", .right = true, .optional = true},
+                                                   {.header = "slowest", .optional = true},
                                                    {.header = "snapshot"},
                                                    {.header = "process", .right = true},
                                                    {.header = "version"},
@@ -102,14 +105,15 @@ std::string FormatWorkers(const v1::ListWorkersResponse& workers, int columns, a
   if (workers.workers().empty()) return "No worker has registered.\n";
   std::vector<std::vector<std::string>> rows;
   for (const v1::WorkerInfo& worker : workers.workers()) {
-    rows.push_back(
-        {SafeText(worker.name()), SafeText(worker.zone()),
-         worker.slots() == 0 ? "keeper" : absl::StrCat(worker.slots_busy(), "/", worker.slots()),
-         FormatByteRate(static_cast<double>(worker.bytes_per_second())), worker.holds_snapshot() ? "held" : "-",
-         worker.process_id() > 0 ? absl::StrCat(worker.process_id()) : "", SafeText(worker.version()),
-         !worker.connected() ? absl::StrCat("last seen ", HumanDuration(now - FromProto(worker.last_seen())), " ago")
-         : worker.draining() ? "drains"
-                             : "connected"});
+    rows.push_back({SafeText(worker.name()), SafeText(worker.zone()),
+                    worker.slots() == 0 ? "keeper" : absl::StrCat(worker.slots_busy(), "/", worker.slots()),
+                    FormatByteRate(static_cast<double>(worker.bytes_per_second())), LatenciesInWords(worker),
+                    BottleneckInWords(worker.bottleneck()), worker.holds_snapshot() ? "held" : "-",
+                    worker.process_id() > 0 ? absl::StrCat(worker.process_id()) : "", SafeText(worker.version()),
+                    !worker.connected()
+                        ? absl::StrCat("last seen ", HumanDuration(now - FromProto(worker.last_seen())), " ago")
+                    : worker.draining() ? "drains"
+                                        : "connected"});
   }
   return FormatTable(kColumns, rows, columns);
 }

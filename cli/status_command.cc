@@ -16,6 +16,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/time/clock.h"
+#include "cli/bottleneck_words.h"
 #include "cli/format.h"
 #include "cli/migration_client.h"
 #include "cli/progress_display.h"
@@ -111,6 +112,7 @@ std::string Head(const v1::WatchResponse& status, bool color, absl::Time now) {
   }
   line("snapshot", Snapshot(migration));
   line("rate", FormatByteRate(static_cast<double>(migration.bytes_per_second())));
+  line("slowest", BottleneckInWords(migration.bottleneck()));
   line("limits", LimitsInLine(migration.limits()));
   const bool waits =
       absl::StartsWith(migration.status_line(), "wait") || !migration.throttled().empty() || migration.paused();
@@ -127,6 +129,8 @@ std::string Workers(const v1::WatchResponse& status, int columns, absl::Time now
                                                    {.header = "snapshot"},
                                                    {.header = "version"},
                                                    {.header = "rate", .right = true},
+                                                   {.header = "latency", .right = true, .optional = true},
+                                                   {.header = "slowest", .optional = true},
                                                    {.header = "last seen", .right = true}};
   if (status.workers().empty()) return "\nNo worker is connected.\n";
   std::vector<std::vector<std::string>> rows;
@@ -136,7 +140,8 @@ std::string Workers(const v1::WatchResponse& status, int columns, absl::Time now
                     worker.slots() == 0 ? "keeper" : absl::StrCat(worker.slots_busy(), "/", worker.slots()),
                     worker.process_id() > 0 ? absl::StrCat(worker.process_id()) : "",
                     worker.holds_snapshot() ? "held" : "-", SafeText(worker.version()),
-                    FormatByteRate(static_cast<double>(worker.bytes_per_second())),
+                    FormatByteRate(static_cast<double>(worker.bytes_per_second())), LatenciesInWords(worker),
+                    BottleneckInWords(worker.bottleneck()),
                     worker.connected() && worker.draining() ? "drains"
                     : worker.connected()                    ? "connected"
                                                             : absl::StrCat(HumanDuration(unseen), " ago")});

@@ -91,6 +91,23 @@ void Dispatcher::TakeBack(const std::vector<TaskId>& expired, absl::Time now, Sc
   }
 }
 
+bool Dispatcher::MayLeaseCopies() const {
+  return !circumstances_.stopping && !circumstances_.paused && !circumstances_.throttled &&
+         circumstances_.snapshot_is_held && !settings_.verify_only;
+}
+
+void Dispatcher::HandOverTo(const std::vector<HandOver>& chosen, absl::Time now, Scheduler* scheduler) {
+  for (const HandOver& one : chosen) {
+    const Task* task = scheduler->Find(one.id);
+    if (task == nullptr || task->state != TaskState::STATE_LEASED || task->attempt != one.attempt) continue;
+    const std::string why = absl::StrCat("handed over from worker ", one.from, " to ", one.to);
+    if (!scheduler->Release(one.id, one.attempt, now, now, why, /*counts_as_failure=*/false).ok()) continue;
+    batch_.changes.push_back({one.id, one.attempt, TaskState::STATE_PENDING, task->failures, why, ""});
+    if (!scheduler->Lease(one.id, one.to, now + settings_.lease_duration).ok()) continue;
+    batch_.leases.push_back({one.id, one.attempt, one.to});
+  }
+}
+
 bool Dispatcher::MayRun(const Task& task) const {
   if (settings_.verify_only) return task.kind == TaskKind::KIND_VERIFY;
   return task.kind != TaskKind::KIND_COPY || circumstances_.snapshot_is_held;

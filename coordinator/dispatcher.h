@@ -15,6 +15,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "coordinator/failure_class.h"
+#include "coordinator/hand_over.h"
 #include "coordinator/journal_rows.h"
 #include "coordinator/scheduler.h"
 
@@ -72,6 +73,10 @@ class Dispatcher {
                                               Scheduler* scheduler);
   // Takes back these tasks, as far as their lease is still over: neither renewed nor ended by the rows just taken in.
   void TakeBack(const std::vector<TaskId>& expired, absl::Time now, Scheduler* scheduler);
+  // Whether a copy could be leased in this turn, if there were a slot for it.
+  bool MayLeaseCopies() const;
+  // Takes running copies back, as far as they are still those attempts, and leases each to its new worker at once.
+  void HandOverTo(const std::vector<HandOver>& chosen, absl::Time now, Scheduler* scheduler);
   // Tasks whose lease memory has renewed.
   void Renew(std::vector<std::pair<TaskId, int>> renewals) { batch_.renewals = std::move(renewals); }
   // Gives tasks to free slots, to the workers in turns, so that few tasks spread over them.

@@ -14,6 +14,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/proto_time.h"
+#include "common/server_identity.h"
 #include "common/status_macros.h"
 #include "common/version.h"
 #include "coordinator/finishing_planner.h"
@@ -115,6 +116,14 @@ absl::Status MigrationSetup::Prepare() {
 
 absl::Status MigrationSetup::OpenTarget() { return journal_->Session().status(); }
 
+// So that a worker whose own connection strings lead elsewhere is refused. Where they can't be asked, nobody is.
+void MigrationSetup::IdentifyServers() {
+  const absl::StatusOr<v1::ServerIdentity> source = ReadServerIdentity(options_.source, ServerRole::kSource);
+  const absl::StatusOr<PgSession*> session = journal_->Session();
+  const absl::StatusOr<v1::ServerIdentity> target = session.ok() ? ReadServerIdentity(*session) : session.status();
+  if (source.ok() && target.ok()) state_->SetServers(*source, *target);
+}
+
 absl::Status MigrationSetup::CreateTargetDatabase() {
   SessionOptions session_options;
   session_options.role = ServerRole::kTarget;
@@ -130,6 +139,7 @@ absl::Status MigrationSetup::Begin() {
   HS_RETURN_IF_ERROR(Inspect());
   if (!OpenTarget().ok()) HS_RETURN_IF_ERROR(CreateTargetDatabase());
   HS_RETURN_IF_ERROR(Check());
+  IdentifyServers();
 
   record_.id = NewMigrationId();
   record_.phase = JournalPhase::kSchema;
@@ -262,6 +272,7 @@ absl::Status MigrationSetup::TakeLead() {
 
 absl::Status MigrationSetup::Resume(MigrationRecord record) {
   HS_RETURN_IF_ERROR(CheckSameMigration(record));
+  IdentifyServers();
   record_ = std::move(record);
   ShowMigration(true);
   HS_RETURN_IF_ERROR(TakeLead());

@@ -49,6 +49,7 @@ class MigrationSetup {
   absl::Status PlanVerificationsAfterwards(bool gated);
 
   absl::Status OpenTarget();
+  void IdentifyServers();
   absl::Status CreateTargetDatabase();
   absl::Status Inspect();  // Catalog, selection, hypertables, under the snapshot.
   absl::Status Check();

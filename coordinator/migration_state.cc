@@ -115,6 +115,7 @@ void MigrationState::RecordDone(const TaskRow& row) {
   TaskDetail& detail = details_[row.task.id];
   if (row.task.kind == TaskKind::KIND_COPY) {
     rates_[row.task.worker].Add(std::max<int64_t>(row.task.bytes - detail.bytes_running, 0), clock_->Now());
+    AddSpeed(row);
   }
   detail.started_at = row.started_at;
   detail.finished_at = row.finished_at;
@@ -143,6 +144,9 @@ std::vector<FreeWorker> MigrationState::FreeWorkers(absl::Time now) {
     const int slots = worker.slots - LeasedTo(name);
     if (slots > 0) free.push_back({name, slots});
   }
+  std::stable_sort(free.begin(), free.end(),
+                   [this](const FreeWorker& a, const FreeWorker& b)
+                       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return SlotSpeed(a.name) > SlotSpeed(b.name); });
   return free;
 }
 
@@ -266,6 +270,13 @@ absl::StatusOr<v1::RegisterResponse> MigrationState::Register(const v1::Register
   worker.process_id = request.process_id();
   worker.last_seen = clock_->Now();
   if (request.has_keeper_snapshot()) worker.keeper_snapshot = request.keeper_snapshot();
+  if (request.has_source()) worker.source = request.source();
+  if (request.has_target()) worker.target = request.target();
+  const absl::Status checked = CheckServers(request.name(), worker);
+  if (!checked.ok()) {
+    workers_.erase(request.name());
+    return checked;
+  }
   for (const v1::RunningTask& running : request.running()) {
     const Holding holding{running.id(), running.attempt(), request.name()};
     if (MayHold(holding)) renewals_.insert(holding);
@@ -348,9 +359,11 @@ absl::StatusOr<v1::SynchronizeResponse> MigrationState::Synchronize(const v1::Sy
     auto found = workers_.find(request.name());
     if (found == workers_.end()) return absl::NotFoundError("the worker is not registered");
     Worker& worker = found->second;
+    HS_RETURN_IF_ERROR(CheckServers(request.name(), worker));
     worker.last_seen = clock_->Now();
     v1::SynchronizeResponse response;
     if (first) {
+      if (request.has_measurements()) worker.measurements = request.measurements();
       const bool was_draining = worker.draining;
       worker.draining = request.draining();
       if (request.has_keeper_snapshot()) {

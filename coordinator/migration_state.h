@@ -20,8 +20,10 @@
 #include "absl/time/time.h"
 #include "common/clock.h"
 #include "common/mutex.h"
+#include "coordinator/bottleneck.h"
 #include "coordinator/byte_rate.h"
 #include "coordinator/dispatcher.h"
+#include "coordinator/hand_over.h"
 #include "coordinator/journal_rows.h"
 #include "coordinator/plan.h"
 #include "coordinator/scheduler.h"
@@ -75,7 +77,14 @@ class MigrationState {
   void WithScheduler(const std::function<void(Scheduler&)>& body);
   // What the journal says of a task that has just been done.
   void RecordDone(const TaskRow& row);
+  // The fastest first.
   std::vector<FreeWorker> FreeWorkers(absl::Time now);
+  // Ranges that somebody with nothing to do would copy sooner than who has them.
+  std::vector<HandOver> FindHandOvers(absl::Time now);
+  // By the application's name of the sessions.
+  void AddCopySessions(const std::map<std::string, CopySessions>& by_session);
+  // Workers whose own connection strings lead elsewhere are refused from now on.
+  void SetServers(const v1::ServerIdentity& source, const v1::ServerIdentity& target);
   // Gives leased tasks to the worker's next Synchronize.
   void HandOut(const std::string& worker, const std::vector<v1::LeasedTask>& tasks);
   // Tasks that workers reported as running since the last call: their leases are renewed.
@@ -141,6 +150,9 @@ class MigrationState {
     bool drain = false;  // Somebody asked for its end.
     int64_t told_bytes_per_second = 0;
     absl::Time told_at = absl::InfinitePast();
+    v1::Measurements measurements;
+    std::optional<v1::ServerIdentity> source;
+    std::optional<v1::ServerIdentity> target;
   };
   struct TaskDetail {
     std::string description;
@@ -160,6 +172,13 @@ class MigrationState {
   };
 
   bool Connected(const Worker& worker, absl::Time now) const;
+  absl::Status CheckServers(const std::string& name, const Worker& worker) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void AddSpeed(const TaskRow& row) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  double SlotSpeed(const std::string& worker) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool IsLimited(int64_t rate, int64_t limit) const;
+  v1::Bottleneck::Part BottleneckOf(const std::string& worker, absl::Time now) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  v1::Bottleneck::Part BottleneckOfAll(absl::Time now) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Whether the plan has leased this attempt to this worker; as long as there is no plan, whether it may be so.
   bool MayHold(const Holding& holding) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status CheckReport(const Holding& holding) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -215,7 +234,12 @@ class MigrationState {
   int64_t wishes_written_ ABSL_GUARDED_BY(mutex_) = 0;  // That stand in the journal.
   std::string throttle_ ABSL_GUARDED_BY(mutex_);
   std::vector<std::string> throttle_warnings_ ABSL_GUARDED_BY(mutex_);
-  std::map<std::string, ByteRate> rates_ ABSL_GUARDED_BY(mutex_);  // By worker.
+  // By worker, whether it registers again or not.
+  std::map<std::string, ByteRate> rates_ ABSL_GUARDED_BY(mutex_);
+  std::map<std::string, double> slot_speeds_ ABSL_GUARDED_BY(mutex_);  // Bytes per second of its copies, one by one.
+  std::map<std::string, CopyLooks> copy_looks_ ABSL_GUARDED_BY(mutex_);
+  std::optional<v1::ServerIdentity> source_ ABSL_GUARDED_BY(mutex_);
+  std::optional<v1::ServerIdentity> target_ ABSL_GUARDED_BY(mutex_);
   bool stop_requested_ ABSL_GUARDED_BY(mutex_) = false;
   bool stop_at_once_ ABSL_GUARDED_BY(mutex_) = false;
   bool woken_ ABSL_GUARDED_BY(mutex_) = false;

@@ -1,9 +1,9 @@
 #include "coordinator/server_watch.h"
 
+#include <map>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
 #include "common/names.h"
 #include "common/pg_connect.h"
 #include "common/status_macros.h"
@@ -11,7 +11,8 @@
 namespace hypershift {
 namespace {
 
-constexpr absl::Duration kInterval = absl::Seconds(3);
+constexpr absl::Duration kInterval = absl::Seconds(1);
+constexpr int kLooksPerSearch = 3;  // Locks are looked for less often: that costs the server more.
 // It must not keep an ending program waiting for a silent server.
 constexpr absl::Duration kPatience = absl::Seconds(3);
 constexpr char kUserTimeout[] = "5000";  // Milliseconds.
@@ -40,6 +41,22 @@ SELECT coalesce(max(age(backend_xmin)), 0) FROM pg_stat_activity
  WHERE datname = current_database() AND application_name LIKE 'hypershift%' AND pid <> pg_backend_pid()
 )sql";
 
+// Of each worker's COPY sessions: how many there are, and how many wait for their client: the source's to send rows,
+// the target's to be sent some. Both names of waits stand in PostgreSQL's monitoring statistics since version 10.
+constexpr char kSourceCopiesSql[] = R"sql(
+SELECT application_name, count(*), count(*) FILTER (WHERE wait_event = 'ClientWrite')
+  FROM pg_stat_activity
+ WHERE datname = current_database() AND state = 'active' AND application_name LIKE 'hypershift %' AND query LIKE 'COPY %'
+ GROUP BY application_name
+)sql";
+constexpr char kTargetCopiesSql[] = R"sql(
+SELECT application_name, count(*), count(*) FILTER (WHERE wait_event = 'ClientRead')
+  FROM pg_stat_activity
+ WHERE datname = current_database() AND state = 'active' AND application_name LIKE 'hypershift %'
+   AND query LIKE 'COPY %FROM STDIN%'
+ GROUP BY application_name
+)sql";
+
 std::string Describe(ServerRole role, const pqxx::row& row) {
   const int pid = row[0].as<int>();
   const std::string table = row[5].c_str();
@@ -65,37 +82,17 @@ ServerWatch::ServerWatch(ConnectionString source, ConnectionString target, Migra
     : source_{std::move(source), ServerRole::kSource, nullptr},
       target_{std::move(target), ServerRole::kTarget, nullptr},
       state_(state),
-      thread_([this] { Loop(); }) {}
-
-ServerWatch::~ServerWatch() {
-  {
-    MutexLock lock(&mutex_);
-    ending_ = true;
-    changed_.NotifyAll();
-  }
-  thread_.join();
-}
+      thread_(kInterval, [this] { Look(); }) {}
 
 void ServerWatch::LeaveSource() {
-  MutexLock lock(&mutex_);
   leave_source_ = true;
-  changed_.NotifyAll();
+  thread_.Hurry();
 }
 
-void ServerWatch::Loop() {
-  while (true) {
-    bool source_too = false;
-    {
-      MutexLock lock(&mutex_);
-      changed_.WaitFor(&mutex_, kInterval);
-      if (ending_) return;
-      source_too = !leave_source_;
-    }
-    Look(source_too);
-  }
-}
-
-void ServerWatch::Look(bool source_too) {
+void ServerWatch::Look() {
+  const bool source_too = !leave_source_;
+  LookAtCopies(source_too);
+  if (source_too && ++looks_ % kLooksPerSearch != 0) return;
   std::vector<std::string> waits;
   AddWaits(&target_, &waits);
   if (source_too) {
@@ -127,6 +124,26 @@ void ServerWatch::AddWaits(Server* server, std::vector<std::string>* waits) {
   const absl::StatusOr<pqxx::result> rows = (*session)->Query(kWaitsSql);
   if (!rows.ok()) return;
   for (const auto& row : *rows) waits->push_back(Describe(server->role, row));
+}
+
+// One side alone says nothing of where the way between them is narrow.
+void ServerWatch::LookAtCopies(bool source_too) {
+  if (!source_too) return;
+  std::map<std::string, CopySessions> by_session;
+  const auto read = [&by_session](Server* server, const char* sql, int CopySessions::*count,
+                                  int CopySessions::*waiting) -> absl::Status {
+    HS_ASSIGN_OR_RETURN(PgSession* const session, SessionOf(server));
+    HS_ASSIGN_OR_RETURN(const pqxx::result rows, session->Query(sql));
+    for (const auto& row : rows) {
+      CopySessions& sessions = by_session[row[0].c_str()];
+      sessions.*count = row[1].as<int>();
+      sessions.*waiting = row[2].as<int>();
+    }
+    return absl::OkStatus();
+  };
+  if (!read(&source_, kSourceCopiesSql, &CopySessions::source, &CopySessions::source_waits).ok()) return;
+  if (!read(&target_, kTargetCopiesSql, &CopySessions::target, &CopySessions::target_waits).ok()) return;
+  state_->AddCopySessions(by_session);
 }
 
 void ServerWatch::ReadXminAge() {

@@ -1,5 +1,6 @@
-// Looks every few seconds at both servers, to say what the migration waits for there: who holds the locks that its
-// sessions want, and how far the snapshot holds back vacuum on the source.
+// Looks at both servers again and again, to say what the migration waits for there: who holds the locks that its
+// sessions want, how far the snapshot holds back vacuum on the source, and whether the sessions that copy wait for
+// their clients (coordinator/bottleneck.h).
 //
 // Owns a thread and a connection to each server, opened when needed and again after a loss; errors are nobody's
 // concern, since this only informs. Without the right to see other sessions (pg_read_all_stats) it knows their pid and
@@ -7,16 +8,15 @@
 #ifndef HYPERSHIFT_COORDINATOR_SERVER_WATCH_H_
 #define HYPERSHIFT_COORDINATOR_SERVER_WATCH_H_
 
+#include <atomic>
 #include <memory>
 #include <string>
-#include <thread>
 #include <vector>
 
-#include "absl/base/thread_annotations.h"
 #include "common/connection_string.h"
-#include "common/mutex.h"
 #include "common/pg_session.h"
 #include "coordinator/migration_state.h"
+#include "coordinator/polling_thread.h"
 
 namespace hypershift {
 
@@ -24,7 +24,6 @@ class ServerWatch {
  public:
   // Begins at once. The state is not owned and must outlive this.
   ServerWatch(ConnectionString source, ConnectionString target, MigrationState* state);
-  ~ServerWatch();
   ServerWatch(const ServerWatch&) = delete;
   ServerWatch& operator=(const ServerWatch&) = delete;
 
@@ -38,20 +37,18 @@ class ServerWatch {
     std::unique_ptr<PgSession> session;
   };
 
-  void Loop();
-  void Look(bool source_too);
+  void Look();
   static absl::StatusOr<PgSession*> SessionOf(Server* server);
   static void AddWaits(Server* server, std::vector<std::string>* waits);
+  void LookAtCopies(bool source_too);
   void ReadXminAge();
 
   Server source_;  // Of the thread, as target_.
   Server target_;
+  int looks_ = 0;
   MigrationState* const state_;
-  Mutex mutex_;
-  CondVar changed_;
-  bool ending_ ABSL_GUARDED_BY(mutex_) = false;
-  bool leave_source_ ABSL_GUARDED_BY(mutex_) = false;
-  std::thread thread_;
+  std::atomic<bool> leave_source_{false};
+  PollingThread thread_;
 };
 
 }  // namespace hypershift

@@ -246,6 +246,7 @@ v1::MigrationInfo MigrationState::GetMigration() {
   if (info.phase() == v1::MigrationPhase::PHASE_RUN) {
     info.set_throttled(ThrottledBy(now));
     info.set_bytes_per_second(BytesPerSecond(now));
+    info.set_bottleneck(BottleneckOfAll(now));
     for (const std::string& warning : throttle_warnings_) info.add_warnings(warning);
   }
   if (!snapshot_released_ && snapshot_xmin_age_ > 0) {
@@ -329,6 +330,10 @@ std::vector<v1::WorkerInfo> MigrationState::ListWorkers() {
     info.set_draining(worker.drain || worker.draining);
     const auto rate = rates_.find(name);
     if (rate != rates_.end()) info.set_bytes_per_second(rate->second.PerSecond(now));
+    const v1::Measurements& measured = worker.measurements;
+    if (measured.has_source_latency()) *info.mutable_source_latency() = measured.source_latency();
+    if (measured.has_target_latency()) *info.mutable_target_latency() = measured.target_latency();
+    info.set_bottleneck(BottleneckOf(name, now));
     list.push_back(std::move(info));
   }
   return list;

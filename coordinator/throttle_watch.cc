@@ -56,49 +56,24 @@ absl::StatusOr<PgSession*> SessionOf(const ConnectionString& where, ServerRole r
 
 ThrottleWatch::ThrottleWatch(ConnectionString source, ConnectionString target,
                              const std::vector<ConnectionString>& standbys, MigrationState* state)
-    : state_(state) {
-  source_.where = std::move(source);
-  target_.where = std::move(target);
-  target_.role = ServerRole::kTarget;
-  for (const ConnectionString& standby : standbys) {
-    Server& server = standbys_.emplace_back();
-    server.where = standby;
-    server.name = absl::StrCat(standby.Get("host"), ":", standby.Get("port").empty() ? "5432" : standby.Get("port"));
-  }
-  thread_ = std::thread([this] { Loop(); });
-}
+    : source_(std::move(source), ServerRole::kSource),
+      target_(std::move(target), ServerRole::kTarget),
+      standbys_(ServersOf(standbys)),
+      state_(state),
+      thread_(kInterval, [this] { Look(); }) {}
 
-ThrottleWatch::~ThrottleWatch() {
-  {
-    MutexLock lock(&mutex_);
-    ending_ = true;
-    changed_.NotifyAll();
+std::vector<ThrottleWatch::Server> ThrottleWatch::ServersOf(const std::vector<ConnectionString>& standbys) {
+  std::vector<Server> servers;
+  for (const ConnectionString& standby : standbys) {
+    const std::string port = standby.Get("port").empty() ? "5432" : standby.Get("port");
+    servers.emplace_back(standby, ServerRole::kSource, absl::StrCat(standby.Get("host"), ":", port));
   }
-  thread_.join();
+  return servers;
 }
 
 void ThrottleWatch::LeaveSource() {
-  MutexLock lock(&mutex_);
   leave_source_ = true;
-  changed_.NotifyAll();
-}
-
-bool ThrottleWatch::ending() {
-  MutexLock lock(&mutex_);
-  return ending_;
-}
-
-void ThrottleWatch::Loop() {
-  while (true) {
-    bool source_too = false;
-    {
-      MutexLock lock(&mutex_);
-      changed_.WaitFor(&mutex_, kInterval);
-      if (ending_) return;
-      source_too = !leave_source_;
-    }
-    Look(source_too);
-  }
+  thread_.Hurry();
 }
 
 absl::StatusOr<int64_t> ThrottleWatch::Ask(Server* server, const char* sql) {
@@ -112,7 +87,8 @@ absl::StatusOr<int64_t> ThrottleWatch::Ask(Server* server, const char* sql) {
   return server->error;
 }
 
-void ThrottleWatch::Look(bool source_too) {
+void ThrottleWatch::Look() {
+  const bool source_too = !leave_source_;
   const v1::Limits limits = state_->steering().limits;
   const SystemClock* const clock = SystemClock::Get();
   if (source_too && limits.max_source_load() > 0) {
@@ -151,7 +127,7 @@ void ThrottleWatch::LookAtStandbys() {
   std::string where;
   silent_standbys_.clear();
   for (Server& standby : standbys_) {
-    if (ending()) return;
+    if (thread_.ending()) return;
     absl::StatusOr<int64_t> lag = Ask(&standby, kLagSql);
     if (lag.ok() && *lag < 0) lag = absl::FailedPreconditionError("it is no stand-by");
     if (!lag.ok()) {

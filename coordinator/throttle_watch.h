@@ -6,16 +6,16 @@
 #ifndef HYPERSHIFT_COORDINATOR_THROTTLE_WATCH_H_
 #define HYPERSHIFT_COORDINATOR_THROTTLE_WATCH_H_
 
+#include <atomic>
 #include <memory>
 #include <string>
-#include <thread>
+#include <utility>
 #include <vector>
 
-#include "absl/base/thread_annotations.h"
 #include "common/connection_string.h"
-#include "common/mutex.h"
 #include "common/pg_session.h"
 #include "coordinator/migration_state.h"
+#include "coordinator/polling_thread.h"
 #include "coordinator/throttle.h"
 
 namespace hypershift {
@@ -25,7 +25,6 @@ class ThrottleWatch {
   // Begins at once. The state is not owned and must outlive this.
   ThrottleWatch(ConnectionString source, ConnectionString target, const std::vector<ConnectionString>& standbys,
                 MigrationState* state);
-  ~ThrottleWatch();
   ThrottleWatch(const ThrottleWatch&) = delete;
   ThrottleWatch& operator=(const ThrottleWatch&) = delete;
 
@@ -34,18 +33,19 @@ class ThrottleWatch {
 
  private:
   struct Server {
+    Server(ConnectionString where, ServerRole role, std::string name = "")
+        : where(std::move(where)), role(role), name(std::move(name)) {}
     ConnectionString where;
-    ServerRole role = ServerRole::kSource;
+    ServerRole role;
     std::string name;
     std::unique_ptr<PgSession> session;
     absl::Status error;
     absl::Time next_try = absl::InfinitePast();
   };
 
-  void Loop();
-  void Look(bool source_too);
+  static std::vector<Server> ServersOf(const std::vector<ConnectionString>& standbys);
+  void Look();
   void LookAtStandbys();
-  bool ending();
   // The number that a query gives, or why there is none.
   static absl::StatusOr<int64_t> Ask(Server* server, const char* sql);
 
@@ -57,11 +57,8 @@ class ThrottleWatch {
   Throttle throttle_;
 
   MigrationState* const state_;
-  Mutex mutex_;
-  CondVar changed_;
-  bool ending_ ABSL_GUARDED_BY(mutex_) = false;
-  bool leave_source_ ABSL_GUARDED_BY(mutex_) = false;
-  std::thread thread_;
+  std::atomic<bool> leave_source_{false};
+  PollingThread thread_;
 };
 
 }  // namespace hypershift

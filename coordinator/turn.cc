@@ -20,6 +20,7 @@ absl::Status Turn::Run(Reports reports, const Circumstances& circumstances) {
   dispatcher_.Begin(circumstances);
   HS_RETURN_IF_ERROR(TakeInReports());
   HS_RETURN_IF_ERROR(TakeBackExpired());
+  HS_RETURN_IF_ERROR(HandOverTail());
   const absl::Time now = clock_->Now();
   std::vector<FreeWorker> workers = state_->FreeWorkers(now);
   state_->WithScheduler([&](Scheduler& scheduler) { dispatcher_.Lease(std::move(workers), now, &scheduler); });
@@ -94,6 +95,24 @@ absl::Status Turn::TakeBackExpired() {
   const size_t decided = dispatcher_.batch().changes.size();
   state_->WithScheduler([&](Scheduler& scheduler) { dispatcher_.TakeBack(expired, now, &scheduler); });
   LogChanges({}, decided);
+  return absl::OkStatus();
+}
+
+// The old attempt's session goes first, as with one whose lease is over: it would keep the lock on its row. It may have
+// committed just now.
+absl::Status Turn::HandOverTail() {
+  if (!dispatcher_.MayLeaseCopies()) return absl::OkStatus();
+  const std::vector<HandOver> chosen = state_->FindHandOvers(clock_->Now());
+  if (chosen.empty()) return absl::OkStatus();
+  std::vector<TaskId> ids;
+  for (const HandOver& one : chosen) {
+    LogInfo("handing a range over to who would be done sooner",
+            {{"task", one.id}, {"attempt", one.attempt}, {"from", one.from}, {"to", one.to}});
+    ids.push_back(one.id);
+  }
+  HS_RETURN_IF_ERROR(journal_->TerminateSessions(ids));
+  HS_RETURN_IF_ERROR(TakeIn(ids, {}));
+  state_->WithScheduler([&](Scheduler& scheduler) { dispatcher_.HandOverTo(chosen, clock_->Now(), &scheduler); });
   return absl::OkStatus();
 }
 

@@ -46,6 +46,7 @@ class Turn {
   absl::Status EndLostSessions();
   absl::Status TakeIn(const std::vector<TaskId>& ids, const std::vector<FailureReport>& failures);
   absl::Status TakeBackExpired();
+  absl::Status HandOverTail();
   absl::Status WriteAndHandOut();
   void HandOut(const std::vector<Leased>& leased);
   void LogChanges(const std::vector<TaskRow>& rows, size_t first) const;

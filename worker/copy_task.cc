@@ -5,6 +5,7 @@
 #include <thread>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "common/copy_connection.h"
 #include "common/failpoint.h"
 #include "common/pg_status.h"
@@ -25,7 +26,9 @@ absl::StatusOr<CopyConnection*> BeginSource(const v1::CopyWork& work, const v1::
                                             const TaskContext& task) {
   for (bool last : {false, true}) {
     HS_ASSIGN_OR_RETURN(CopyConnection* const source, task.connections->Source());
+    const absl::Time sent = absl::Now();
     const absl::Status begun = BeginOnSnapshot(source, snapshot);
+    if (begun.ok() && task.round_trips != nullptr) task.round_trips->source.Add(absl::Now() - sent);
     if (begun.ok() && !work.source_settings().empty()) {
       HS_RETURN_IF_ERROR(WithContext(source->Execute(SetLocalSql(work.source_settings())).status(), "source"));
     }
@@ -51,7 +54,9 @@ absl::Status WritePiece(absl::string_view piece, const TaskContext& task, CopyWr
 absl::StatusOr<int64_t> WriteTarget(const v1::CopyWork& work, const TaskContext& task, CopyConnection* target) {
   // Waits for the first bytes before it begins: an open transaction that idles is in somebody's way on any server.
   HS_ASSIGN_OR_RETURN(std::optional<absl::string_view> piece, task.ring->Next());
+  const absl::Time sent = absl::Now();
   HS_RETURN_IF_ERROR(BeginTarget(target, work.target_settings(), work.target_prologue()));
+  if (task.round_trips != nullptr) task.round_trips->target.Add(absl::Now() - sent);
   absl::StatusOr<CopyWriter> writer = CopyWriter::Start(target, work.target_sql());
   if (!writer.ok()) return WithContext(writer.status(), "target");
   while (piece.has_value()) {

@@ -29,12 +29,13 @@ constexpr size_t kMaxReportedError = 64 << 10;
 }  // namespace
 
 Slot::Slot(const WorkerOptions& options, TaskBoard* board, Keeper* keeper, RateLimit* rate_limit,
-           CoordinatorClient* coordinator)
+           RoundTrips* round_trips, CoordinatorClient* coordinator)
     : worker_name_(options.name),
       metrics_(options.metrics),
       board_(board),
       keeper_(keeper),
       rate_limit_(rate_limit),
+      round_trips_(round_trips),
       coordinator_(coordinator),
       connections_(options.source, options.target, absl::StrCat("hypershift ", options.name)),
       ring_(options.buffers_per_slot, static_cast<size_t>(std::max<int64_t>(options.buffer_bytes, 1))),
@@ -78,6 +79,7 @@ absl::Status Slot::Run(TaskBoard::Entry* entry) {
   task.ring = &ring_;
   task.progress = &entry->progress;
   task.rate_limit = rate_limit_;
+  task.round_trips = round_trips_;
   const v1::TaskWork& work = entry->lease.work();
   switch (work.work_case()) {
     case v1::TaskWork::kCopy:

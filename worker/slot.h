@@ -22,7 +22,7 @@ namespace hypershift {
 class Slot {
  public:
   // Arguments must outlive this.
-  Slot(const WorkerOptions& options, TaskBoard* board, Keeper* keeper, RateLimit* rate_limit,
+  Slot(const WorkerOptions& options, TaskBoard* board, Keeper* keeper, RateLimit* rate_limit, RoundTrips* round_trips,
        CoordinatorClient* coordinator);
   ~Slot();
   Slot(const Slot&) = delete;
@@ -42,6 +42,7 @@ class Slot {
   TaskBoard* const board_;
   Keeper* const keeper_;
   RateLimit* const rate_limit_;
+  RoundTrips* const round_trips_;
   CoordinatorClient* const coordinator_;
   SlotConnections connections_;
   BufferRing ring_;

@@ -10,6 +10,7 @@
 #include "hypershift/v1/types.pb.h"
 #include "worker/buffer_ring.h"
 #include "worker/rate_limit.h"
+#include "worker/round_trips.h"
 #include "worker/slot_connections.h"
 
 namespace hypershift {
@@ -35,7 +36,8 @@ struct TaskContext {
   SlotConnections* connections = nullptr;
   BufferRing* ring = nullptr;
   TaskProgress* progress = nullptr;
-  RateLimit* rate_limit = nullptr;  // The worker's; null = none.
+  RateLimit* rate_limit = nullptr;    // The worker's; null = none.
+  RoundTrips* round_trips = nullptr;  // The worker's; null = nobody asks.
 
   // For failpoints.
   const std::string& kind_name() const { return v1::TaskKind::Kind_Name(kind); }

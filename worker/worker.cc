@@ -16,11 +16,13 @@
 #include "common/log.h"
 #include "common/mutex.h"
 #include "common/pg_status.h"
+#include "common/server_identity.h"
 #include "common/status_macros.h"
 #include "common/version.h"
 #include "worker/coordinator_client.h"
 #include "worker/keeper.h"
 #include "worker/rate_limit.h"
+#include "worker/round_trips.h"
 #include "worker/slot.h"
 #include "worker/task_board.h"
 #include "worker/worker_metrics.h"
@@ -104,6 +106,7 @@ class WorkerImpl : public Worker {
 
  private:
   std::optional<absl::Status> LearnConnections();
+  void IdentifyServers();
   absl::Status TakeConnections(const v1::RegisterResponse& response);
   absl::Status Loop();
   // Whether the loop is over, and with which result.
@@ -136,6 +139,10 @@ class WorkerImpl : public Worker {
   absl::Time last_contact_;
   absl::Time next_question_ = absl::InfinitePast();
   std::string migration_id_;
+  bool own_source_ = false;  // Not the coordinator's.
+  bool own_target_ = false;
+  std::optional<v1::ServerIdentity> source_;
+  std::optional<v1::ServerIdentity> target_;
   bool registered_ = false;
   bool connected_ = false;
   bool finish_ = false;
@@ -144,6 +151,7 @@ class WorkerImpl : public Worker {
   std::unique_ptr<Keeper> keeper_;  // Once the source is known.
   TaskBoard board_;
   RateLimit rate_limit_;
+  RoundTrips round_trips_;
 
   Mutex mutex_;
   CondVar changed_;
@@ -156,7 +164,10 @@ absl::Status WorkerImpl::Run() {
     HS_RETURN_IF_ERROR(CheckConnecting(address, options_.security));
   }
   if (options_.slots < 0) return absl::InvalidArgumentError("a worker can't have fewer than 0 slots");
-  if (options_.source.empty() || options_.target.empty()) {
+  own_source_ = !options_.source.empty();
+  own_target_ = !options_.target.empty();
+  IdentifyServers();
+  if (!own_source_ || !own_target_) {
     const std::optional<absl::Status> over = LearnConnections();
     if (over.has_value()) return *over;
   }
@@ -165,7 +176,7 @@ absl::Status WorkerImpl::Run() {
   {
     std::vector<std::unique_ptr<Slot>> slots;
     for (int i = 0; i < options_.slots; ++i) {
-      slots.push_back(std::make_unique<Slot>(options_, &board_, keeper_.get(), &rate_limit_, &client_));
+      slots.push_back(std::make_unique<Slot>(options_, &board_, keeper_.get(), &rate_limit_, &round_trips_, &client_));
     }
     status = Loop();
     board_.Close();
@@ -197,6 +208,18 @@ std::optional<absl::Status> WorkerImpl::LearnConnections() {
   }
 }
 
+// As far as they can be asked just now: who can't reach them does no harm.
+void WorkerImpl::IdentifyServers() {
+  const auto identify = [](const ConnectionString& where, ServerRole role,
+                           std::optional<v1::ServerIdentity>* identity) {
+    absl::StatusOr<v1::ServerIdentity> found = ReadServerIdentity(where, role);
+    identity->reset();
+    if (found.ok()) *identity = *std::move(found);
+  };
+  if (own_source_) identify(options_.source, ServerRole::kSource, &source_);
+  if (own_target_) identify(options_.target, ServerRole::kTarget, &target_);
+}
+
 absl::Status WorkerImpl::TakeConnections(const v1::RegisterResponse& response) {
   for (const auto& [what, text, mine] : {std::tuple("source", &response.source_uri(), &options_.source),
                                          std::tuple("target", &response.target_uri(), &options_.target)}) {
@@ -223,6 +246,7 @@ absl::Status WorkerImpl::Loop() {
     } else if (absl::IsNotFound(status)) {
       LogInfo("the coordinator does not know this worker, registering again", {{"worker", options_.name}});
       registered_ = false;
+      IdentifyServers();
     } else if (IsRefusal(status)) {
       // What runs is given up: nobody would renew its lease.
       board_.CancelAll();
@@ -253,6 +277,8 @@ absl::Status WorkerImpl::Register() {
   request.set_version(kVersion);
   request.set_process_id(getpid());
   request.set_wants_connections(keeper_ == nullptr && (options_.source.empty() || options_.target.empty()));
+  if (source_.has_value()) *request.mutable_source() = *source_;
+  if (target_.has_value()) *request.mutable_target() = *target_;
   const std::optional<v1::Snapshot> snapshot = keeper_ == nullptr ? std::nullopt : keeper_->snapshot();
   if (snapshot.has_value()) *request.mutable_keeper_snapshot() = *snapshot;
   for (v1::RunningTask& task : board_.Running()) *request.add_running() = std::move(task);
@@ -276,6 +302,12 @@ absl::Status WorkerImpl::Synchronize() {
   if (snapshot.has_value()) *request.mutable_keeper_snapshot() = *snapshot;
   request.set_needs_snapshot(!draining && keeper_->wants_snapshot());
   request.set_draining(draining);
+  if (const auto latency = round_trips_.source.latency()) {
+    *request.mutable_measurements()->mutable_source_latency() = ToProto(*latency);
+  }
+  if (const auto latency = round_trips_.target.latency()) {
+    *request.mutable_measurements()->mutable_target_latency() = ToProto(*latency);
+  }
   const bool ending = draining || finish_;
   *request.mutable_wait() = ToProto(ending ? std::min(kEndingWait, heartbeat_interval_) : heartbeat_interval_);
   const absl::Time sent = absl::Now();

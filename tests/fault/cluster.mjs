@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process';
 import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { psql, startServer, withDatabase } from '../integration/support/servers.mjs';
+import { launchServer, psql, withDatabase } from '../integration/support/servers.mjs';
 
 // Runs a program without blocking: the proxies must go on meanwhile. Resolves with what it printed, or rejects. `leaves` whom
 // it starts: a server that pg_ctl started keeps the pipes open.
@@ -31,10 +31,12 @@ export async function ask(uri, sql) {
 }
 
 export class Cluster {
-  static async start(folder) {
+  // settings: NAME=VALUE of the server's. prefix: of the command that starts it, for one on another host.
+  static async start(folder, { settings = [], prefix = [] } = {}) {
     mkdirSync(folder, { recursive: true, mode: 0o755 });
     const cluster = new Cluster();
-    cluster.server = await startServer('source-server', folder, '--set', 'full_page_writes=off', '--set', 'max_connections=200');
+    const set = ['full_page_writes=off', 'max_connections=200', ...settings].flatMap((setting) => ['--set', setting]);
+    cluster.server = await launchServer(prefix, 'source-server', folder, ...set);
     cluster.uri = cluster.server.uri;
     cluster.port = Number(new URL(cluster.uri).port);
     cluster.folder = join(folder, 'source');

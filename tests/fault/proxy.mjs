@@ -43,7 +43,7 @@ class Pipe {
       return;
     }
     // A reader that waits: the sender's window closes, as on a slow network.
-    if (this.queue.length > 4 || this.held) this.from.pause();
+    if (this.queue.length > this.link.proxy.chunks || this.held) this.from.pause();
     else this.from.resume();
   }
 
@@ -123,10 +123,11 @@ class Link {
 }
 
 export class FaultProxy {
-  // upstream: {host, port}. address: where it listens. rate: bytes per second of each connection and direction, 0 for no limit. delay: milliseconds.
-  static async start(upstream, { rate = 0, delay = 0, address = '127.0.0.1' } = {}) {
+  // upstream: {host, port}. address: where it listens. rate: bytes per second of each connection and direction, 0 for no limit. delay:
+  // milliseconds each way; what is under way meanwhile is `chunks` of up to 64 KiB.
+  static async start(upstream, { rate = 0, delay = 0, address = '127.0.0.1', chunks = 4 } = {}) {
     const proxy = new FaultProxy();
-    Object.assign(proxy, { upstream: { host: '127.0.0.1', ...upstream }, rate, delay, links: new Set(), refusing: false });
+    Object.assign(proxy, { upstream: { host: '127.0.0.1', ...upstream }, rate, delay, chunks, links: new Set(), refusing: false });
     Object.assign(proxy, { silentNow: null, timers: new Set() });
     proxy.server = createServer({ allowHalfOpen: true }, (client) => proxy.accept(client));
     await new Promise((resolve, reject) => {

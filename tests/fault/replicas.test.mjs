@@ -45,6 +45,35 @@ test('a stand-by as the source', async (t) => {
   move.assertWhole();
 });
 
+// Promise: a worker's own connection strings may take other ways to the same servers, but not to others: it is refused, with what
+// they lead to, and the others go on.
+test('a worker whose own servers are others is refused', async (t) => {
+  const move = scene.move(largeTable('big') + smallTable('small'));
+  const replica = await startReplica(scene.source, join(scene.place.folder, 'er'), ['hot_standby_feedback=on']);
+  const proxy = await FaultProxy.start({ port: scene.target.port }, { rate: 2e6 });
+  t.after(async () => {
+    move.end();
+    await proxy.stop();
+    await replica.stop();
+  });
+  await untilReplayed(scene.source, replica);
+  const running = [move.coordinator(), move.worker({ to: move.to.replace(`:${scene.target.port}/`, `:${proxy.port}/`) })];
+  await until('copies that run', async () => await move.count("kind = 'copy' AND state = 'leased'") > 1);
+  const refused = async (pattern, where) => {
+    const { code, stderr } = await move.worker({ name: 'astray', ...where }).done;
+    assert.equal(code, 1, stderr);
+    assert.match(stderr, pattern);
+  };
+  await refused(/--source of worker astray is a stand-by of the server/, { from: withDatabase(replica.uri, nameOf(move.from)) });
+  await refused(/--source of worker astray is another server/, { from: move.to });
+  await refused(/--target of worker astray is another server/, { to: move.from });
+  await refused(/--source of worker astray is another database of the server/, { from: move.template });
+  assert.equal(await move.count("worker = 'astray'"), 0);
+  proxy.rate = 0;
+  await move.endsWell(...running);
+  move.assertWhole();
+});
+
 // Promise: the target's primary dies in mid-copy and its stand-by takes its place, without what the last moments had brought.
 // Rows and journal have lost the same transactions, so the migration goes on there and ends whole.
 test('the target fails over to its stand-by', async (t) => {

@@ -18,9 +18,13 @@ function findPsql() {
 }
 
 // A server wrapper of scripts/lib; resolves when it is ready. Ends with this process, whatever happens to it.
-export function startServer(wrapper, folder, ...args) {
+export const startServer = (wrapper, folder, ...args) => launchServer([], wrapper, folder, ...args);
+
+// The same behind a prefix, such as what runs a command on another host.
+export function launchServer(prefix, wrapper, folder, ...args) {
   return new Promise((resolve, reject) => {
-    const child = spawn(join(root, 'scripts/lib', wrapper), [folder, ...args], { stdio: ['pipe', 'pipe', 'pipe'] });
+    const [command, ...rest] = [...prefix, join(root, 'scripts/lib', wrapper), folder, ...args];
+    const child = spawn(command, rest, { stdio: ['pipe', 'pipe', 'pipe'] });
     let out = '';
     let err = '';
     child.stderr.on('data', (chunk) => (err += chunk));
