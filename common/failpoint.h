@@ -89,12 +89,13 @@ inline constexpr std::array kFailpoints = {
 };
 
 // The names of coordinator/journal's transactions.
-inline constexpr std::array<absl::string_view, 19> kJournalWrites = {
+inline constexpr std::array<absl::string_view, 21> kJournalWrites = {
     "begin",         "take_lead",      "renew_lead",   "give_up_lead",
     "extend_leases", "retry_failed",   "archive",      "pre_data",
     "hypertables",   "plan",           "report",       "worker",
     "turn",          "store_snapshot", "replace_load", "replace_verifications",
-    "release",       "finish",         "terminate",
+    "release",       "finish",         "terminate",    "steering",
+    "revoke_leases",
 };
 
 enum class FailpointSide { kBefore, kAfter };

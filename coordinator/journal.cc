@@ -6,8 +6,6 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
-#include "common/failpoint.h"
-#include "common/log.h"
 #include "common/names.h"
 #include "common/pg_status.h"
 #include "common/status_macros.h"
@@ -16,46 +14,6 @@
 
 namespace hypershift {
 namespace {
-
-constexpr char kLockLeaderSql[] = R"sql(
-UPDATE _hypershift.leader SET expires_at = clock_timestamp() + make_interval(secs => $2)
- WHERE epoch = $1
-)sql";
-
-// Keeps the row from nothing but its deletion: the lead can be renewed, and taken over.
-constexpr char kMarkLeaderSql[] = R"sql(
-SELECT 1 FROM _hypershift.leader WHERE epoch = $1 FOR KEY SHARE
-)sql";
-
-// Waits for nobody's lock: whoever leads holds it when it writes, and who was left behind is ended before the next try.
-constexpr char kTakeLeadSql[] = R"sql(
-INSERT INTO _hypershift.leader (holder, address, epoch, expires_at)
-SELECT $1, $2, 1, clock_timestamp() + make_interval(secs => $3)
- WHERE NOT EXISTS (SELECT 1 FROM _hypershift.leader)
-    OR EXISTS (SELECT 1 FROM _hypershift.leader FOR UPDATE SKIP LOCKED)
-ON CONFLICT (only_row) DO UPDATE
-   SET holder = excluded.holder, address = excluded.address, epoch = leader.epoch + 1, expires_at = excluded.expires_at
- WHERE leader.expires_at <= clock_timestamp()
-RETURNING epoch
-)sql";
-
-constexpr char kWhoLeadsSql[] = R"sql(
-SELECT holder, extract(epoch FROM expires_at - clock_timestamp())::float8 FROM _hypershift.leader
-)sql";
-
-// A leader that was stopped in the middle of a write still holds the lock on its row, or locks on what it was making.
-// Whoever began before the lead expired is such a one, or has been at it for longer than a lead lasts: its transaction
-// would keep a successor waiting. ($1: seconds.)
-constexpr char kEndDeposedSql[] = R"sql(
-SELECT pg_terminate_backend(a.pid)
-  FROM _hypershift.leader l
-  JOIN pg_locks k ON k.relation = '_hypershift.leader'::regclass AND k.locktype = 'relation'
-                 AND k.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-                 AND k.mode IN ('RowShareLock', 'RowExclusiveLock') AND k.granted
-  JOIN pg_stat_activity a ON a.pid = k.pid
- WHERE l.expires_at <= clock_timestamp() AND a.pid <> pg_backend_pid()
-   AND a.xact_start < greatest(l.expires_at, clock_timestamp() - make_interval(secs => $1))
-)sql";
 
 constexpr char kMigrationColumnsSql[] = R"sql(
 SELECT id, journal_version, phase, program_version, source, target, system_identifier, timeline, database_oid, config,
@@ -81,60 +39,12 @@ UPDATE _hypershift.migration
  WHERE id = $1
 )sql";
 
-constexpr char kTaskColumnsSql[] = R"sql(
-SELECT id, table_id, kind, state, attempt, sequence, estimated_bytes, barrier, array_to_string(gates, ','), range_key,
-       description, worker, coalesce(extract(epoch FROM lease_expires_at - clock_timestamp()), 0)::float8, failures, error,
-       sqlstate, rows, bytes, digest, rewritable_digest, coalesce(extract(epoch FROM started_at), 0)::float8,
-       coalesce(extract(epoch FROM finished_at), 0)::float8
-  FROM _hypershift.task
-)sql";
-
-constexpr char kLeaseSql[] = R"sql(
-UPDATE _hypershift.task t
-   SET state = 'leased', attempt = t.attempt + 1, worker = v.worker, session_pid = NULL, session_start = NULL,
-       lease_expires_at = clock_timestamp() + make_interval(secs => $4), started_at = clock_timestamp()
-  FROM unnest($1::bigint[], $2::int[], $3::text[]) v(id, attempt, worker)
- WHERE t.id = v.id AND t.attempt = v.attempt AND t.state = 'pending'
-RETURNING t.id, t.attempt, t.description, t.work
-)sql";
-
-// A row that is locked is its worker's, who is about to commit, or was stopped there: neither is worth a wait in which
-// nobody else's lease is renewed.
-constexpr char kRenewSql[] = R"sql(
-UPDATE _hypershift.task SET lease_expires_at = clock_timestamp() + make_interval(secs => $3)
- WHERE id IN (SELECT t.id
-                FROM _hypershift.task t
-                JOIN unnest($1::bigint[], $2::int[]) v(id, attempt) ON t.id = v.id AND t.attempt = v.attempt
-               WHERE t.state = 'leased'
-                 FOR NO KEY UPDATE OF t SKIP LOCKED)
-)sql";
-
-constexpr char kExtendSql[] = R"sql(
-UPDATE _hypershift.task SET lease_expires_at = clock_timestamp() + make_interval(secs => $2)
- WHERE id IN (SELECT id FROM _hypershift.task WHERE migration_id = $1 AND state = 'leased'
-                 FOR NO KEY UPDATE SKIP LOCKED)
-)sql";
-
-constexpr char kChangeSql[] = R"sql(
-UPDATE _hypershift.task
-   SET state = $3, failures = $4, error = $5, sqlstate = $6, lease_expires_at = NULL, worker = ''
- WHERE id = $1 AND attempt = $2 AND state = 'leased'
-)sql";
-
 constexpr char kOwnSessionSql[] = R"sql(
 SELECT pid, backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid()
 )sql";
 
 constexpr char kEndSessionSql[] = R"sql(
 SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = $1 AND backend_start = $2
-)sql";
-
-// A session that began after the lease did is another one with the same pid.
-constexpr char kTerminateSql[] = R"sql(
-SELECT pg_terminate_backend(a.pid)
-  FROM _hypershift.task t
-  JOIN pg_stat_activity a ON a.pid = t.session_pid AND a.backend_start = t.session_start
- WHERE t.id = ANY($1::bigint[]) AND t.session_pid <> 0
 )sql";
 
 // Rows of VALUES in batches, so that neither the statements' number nor their length grows without bound.
@@ -264,82 +174,6 @@ absl::Status Journal::Begin(const MigrationRecord& record, const std::string& ho
   return absl::OkStatus();
 }
 
-absl::Status Journal::TakeLead(const std::string& holder, const std::string& address, absl::Duration leader_lease) {
-  HS_ASSIGN_OR_RETURN(PgSession * session, Session());
-  HS_RETURN_IF_ERROR(session->Query(kEndDeposedSql, absl::ToDoubleSeconds(leader_lease)).status());
-  HS_ASSIGN_OR_RETURN(const pqxx::result lead, AtFailpoint(Failpoint::kCoordinatorCommitSent, "take_lead", [&] {
-                        return session->Query(kTakeLeadSql, holder, address, absl::ToDoubleSeconds(leader_lease));
-                      }));
-  if (lead.empty()) {
-    HS_ASSIGN_OR_RETURN(const std::optional<LeaderInfo> leader, FindLeader());
-    if (!leader.has_value()) return absl::UnavailableError("the leadership has just changed");
-    return absl::UnavailableError(absl::StrCat(
-        "coordinator ", leader->holder, " leads this migration; its lead expires in ",
-        absl::ToInt64Seconds(std::max(leader->expires_in, absl::ZeroDuration())) + 1, " s unless it renews it"));
-  }
-  epoch_ = lead[0][0].as<int64_t>();
-  holder_ = holder;
-  leader_lease_ = leader_lease;
-  return absl::OkStatus();
-}
-
-absl::StatusOr<std::optional<LeaderInfo>> Journal::FindLeader() {
-  HS_ASSIGN_OR_RETURN(PgSession * session, Session());
-  HS_ASSIGN_OR_RETURN(const pqxx::result who, session->Query(kWhoLeadsSql));
-  if (who.empty()) return std::optional<LeaderInfo>();
-  return std::optional<LeaderInfo>({Text(who[0][0]), absl::Seconds(Number<double>(who[0][1]))});
-}
-
-absl::Status Journal::Write(absl::string_view what, const Body& body) {
-  HS_ASSIGN_OR_RETURN(PgSession * session, Session());
-  HS_RETURN_IF_ERROR(session->Transaction([&](pqxx::work& work) -> absl::Status {
-    HS_RETURN_IF_ERROR(AtFailpoint(Failpoint::kCoordinatorJournalWrite, what, [&] { return body(work); }));
-    return HitFailpoint(Failpoint::kCoordinatorCommitSent, FailpointSide::kBefore, what);
-  }));
-  HS_RETURN_IF_ERROR(HitFailpoint(Failpoint::kCoordinatorCommitSent, FailpointSide::kAfter, what));
-  return AtFailpoint(Failpoint::kCoordinatorCommitAnswered, what);
-}
-
-bool IsDeposed(const absl::Status& status) { return absl::IsAborted(status) && SqlState(status).empty(); }
-
-absl::Status RenewLead(PgSession* session, int64_t epoch, absl::Duration leader_lease) {
-  return session->Query(kLockLeaderSql, epoch, absl::ToDoubleSeconds(leader_lease)).status();
-}
-
-absl::Status Journal::LockLead(pqxx::work& work) const {
-  const pqxx::result lead = work.exec_params(kLockLeaderSql, epoch_, absl::ToDoubleSeconds(leader_lease_));
-  if (lead.affected_rows() == 1) return absl::OkStatus();
-  return absl::AbortedError("another coordinator has taken the lead; this one stops");
-}
-
-absl::Status Journal::AsLeader(absl::string_view what, const Body& body) {
-  return Write(what, [&](pqxx::work& work) -> absl::Status {
-    HS_RETURN_IF_ERROR(LockLead(work));
-    return body(work);
-  });
-}
-
-absl::Status Journal::AsLeaderAtLength(absl::string_view what, const Body& body) {
-  // So that it begins within a lease: by that a successor tells a transaction that was left behind.
-  HS_RETURN_IF_ERROR(RenewLead());
-  return Write(what, [&](pqxx::work& work) -> absl::Status {
-    if (work.exec_params(kMarkLeaderSql, epoch_).empty()) return LockLead(work);
-    HS_RETURN_IF_ERROR(body(work));
-    return LockLead(work);
-  });
-}
-
-absl::Status Journal::RenewLead() {
-  return AsLeader("renew_lead", [](pqxx::work&) { return absl::OkStatus(); });
-}
-
-absl::Status Journal::GiveUpLead() {
-  return AsLeader("give_up_lead", [](pqxx::work& work) {
-    work.exec("UPDATE _hypershift.leader SET expires_at = clock_timestamp()");
-    return absl::OkStatus();
-  });
-}
-
 absl::Status Journal::StoreArchive(const std::string& id, const std::string& archive) {
   return AsLeaderAtLength("archive", [&](pqxx::work& work) {
     work.exec_params("UPDATE _hypershift.migration SET archive = $2::bytea WHERE id = $1", id, ByteaText(archive));
@@ -459,25 +293,6 @@ absl::Status Journal::StoreSteering(const std::string& id, const Steering& steer
   });
 }
 
-absl::Status Journal::RevokeLeases(const std::string& id) {
-  HS_ASSIGN_OR_RETURN(PgSession * session, Session());
-  HS_ASSIGN_OR_RETURN(
-      const pqxx::result leased,
-      session->Query("SELECT id FROM _hypershift.task WHERE migration_id = $1 AND state = 'leased'", id));
-  std::vector<TaskId> ids;
-  for (const auto& row : leased) ids.push_back(Number<TaskId>(row[0]));
-  if (ids.empty()) return absl::OkStatus();
-  // A session that is at its commit has the row locked, for ever if its worker was stopped there: it goes first.
-  HS_RETURN_IF_ERROR(TerminateSessions(ids));
-  return AsLeader("revoke_leases", [&](pqxx::work& work) {
-    work.exec_params(
-        "UPDATE _hypershift.task SET state = 'pending', worker = '', lease_expires_at = NULL "
-        "WHERE id = ANY($1::bigint[]) AND state = 'leased'",
-        NumberArray(ids));
-    return absl::OkStatus();
-  });
-}
-
 absl::StatusOr<std::vector<TablePlan>> Journal::LoadTables(const std::string& id) {
   HS_ASSIGN_OR_RETURN(PgSession * session, Session());
   HS_ASSIGN_OR_RETURN(
@@ -504,128 +319,12 @@ absl::StatusOr<std::vector<Barrier>> Journal::LoadBarriers(const std::string& id
   return barriers;
 }
 
-absl::StatusOr<std::vector<TaskRow>> Journal::LoadTasks(const std::string& id) {
-  HS_ASSIGN_OR_RETURN(PgSession * session, Session());
-  HS_ASSIGN_OR_RETURN(const pqxx::result rows,
-                      session->Query(absl::StrCat(kTaskColumnsSql, " WHERE migration_id = $1 ORDER BY id"), id));
-  std::vector<TaskRow> tasks;
-  tasks.reserve(rows.size());
-  for (const auto& row : rows) {
-    HS_ASSIGN_OR_RETURN(TaskRow task, ToTaskRow(row));
-    tasks.push_back(std::move(task));
-  }
-  return tasks;
-}
-
-absl::StatusOr<std::vector<TaskRow>> Journal::LoadTasks(const std::vector<TaskId>& ids) {
-  HS_ASSIGN_OR_RETURN(PgSession * session, Session());
-  HS_ASSIGN_OR_RETURN(
-      const pqxx::result rows,
-      session->Query(absl::StrCat(kTaskColumnsSql, " WHERE id = ANY($1::bigint[]) ORDER BY id"), NumberArray(ids)));
-  std::vector<TaskRow> tasks;
-  for (const auto& row : rows) {
-    HS_ASSIGN_OR_RETURN(TaskRow task, ToTaskRow(row));
-    tasks.push_back(std::move(task));
-  }
-  return tasks;
-}
-
-absl::StatusOr<v1::TaskWork> Journal::LoadWork(TaskId id) {
-  HS_ASSIGN_OR_RETURN(PgSession * session, Session());
-  HS_ASSIGN_OR_RETURN(const pqxx::result rows, session->Query("SELECT work FROM _hypershift.task WHERE id = $1", id));
-  v1::TaskWork work;
-  if (rows.empty() || !work.ParseFromString(BytesOf(rows[0][0]))) {
-    return absl::DataLossError(absl::StrCat("the journal's task ", id, " can't be read"));
-  }
-  return work;
-}
-
-absl::StatusOr<TaskId> Journal::MaxTaskId() {
-  HS_ASSIGN_OR_RETURN(PgSession * session, Session());
-  absl::StatusOr<pqxx::result> rows = session->Query("SELECT coalesce(max(id), 0) FROM _hypershift.task");
-  if (!rows.ok()) return rows.status();
-  return (*rows)[0][0].as<TaskId>();
-}
-
 absl::StatusOr<BarrierId> Journal::MaxBarrierId(const std::string& id) {
   HS_ASSIGN_OR_RETURN(PgSession * session, Session());
   HS_ASSIGN_OR_RETURN(
       const pqxx::result rows,
       session->Query("SELECT coalesce(max(id), 0) FROM _hypershift.barrier WHERE migration_id = $1", id));
   return rows[0][0].as<BarrierId>();
-}
-
-absl::StatusOr<AppliedBatch> Journal::Apply(const JournalBatch& batch, absl::Duration lease) {
-  AppliedBatch applied;
-  const double lease_seconds = absl::ToDoubleSeconds(lease);
-  HS_RETURN_IF_ERROR(AsLeader("turn", [&](pqxx::work& work) -> absl::Status {
-    std::vector<TaskId> changed;
-    for (const TaskChange& change : batch.changes) {
-      applied.changed += work.exec_params(kChangeSql, change.id, change.attempt, TaskStateName(change.to),
-                                          change.failures, change.error, change.sqlstate)
-                             .affected_rows();
-      changed.push_back(change.id);
-    }
-    // Once more: an attempt may have been claimed after its session was looked for. From here on none can be.
-    if (!changed.empty()) work.exec_params(kTerminateSql, NumberArray(changed));
-    if (!batch.renewals.empty()) {
-      std::vector<TaskId> ids;
-      std::vector<int> attempts;
-      for (const auto& [id, attempt] : batch.renewals) {
-        ids.push_back(id);
-        attempts.push_back(attempt);
-      }
-      work.exec_params(kRenewSql, NumberArray(ids), NumberArray(attempts), lease_seconds);
-    }
-    if (!batch.leases.empty()) {
-      std::vector<TaskId> ids;
-      std::vector<int> attempts;
-      std::vector<std::string> workers;
-      for (const LeaseRequest& request : batch.leases) {
-        ids.push_back(request.id);
-        attempts.push_back(request.attempt);
-        workers.push_back(request.worker);
-      }
-      const pqxx::result rows =
-          work.exec_params(kLeaseSql, NumberArray(ids), NumberArray(attempts), TextArray(workers), lease_seconds);
-      for (const auto& row : rows) {
-        Leased one;
-        one.id = Number<TaskId>(row[0]);
-        one.attempt = Number<int>(row[1]);
-        one.description = Text(row[2]);
-        if (!one.work.ParseFromString(BytesOf(row[3]))) {
-          return absl::DataLossError(absl::StrCat("the journal's task ", one.id, " can't be read"));
-        }
-        applied.leased.push_back(std::move(one));
-      }
-    }
-    return absl::OkStatus();
-  }));
-  return applied;
-}
-
-absl::Status Journal::ExtendLeases(const std::string& id, absl::Duration lease) {
-  return AsLeader("extend_leases", [&](pqxx::work& work) {
-    work.exec_params(kExtendSql, id, absl::ToDoubleSeconds(lease));
-    return absl::OkStatus();
-  });
-}
-
-absl::Status Journal::TerminateSessions(const std::vector<TaskId>& ids) {
-  return AsLeader("terminate", [&](pqxx::work& work) {
-    work.exec_params(kTerminateSql, NumberArray(ids));
-    return absl::OkStatus();
-  });
-}
-
-absl::Status Journal::RetryFailed(const std::string& id, std::optional<int> table) {
-  return AsLeader("retry_failed", [&](pqxx::work& work) {
-    work.exec_params(
-        "UPDATE _hypershift.task SET state = 'pending', failures = 0, worker = '' "
-        "WHERE migration_id = $1 AND state = 'failed' AND table_id = coalesce($2::int, table_id)",
-        id, table.has_value() ? absl::StrCat(*table).c_str() : nullptr);
-    return absl::OkStatus();
-  });
 }
 
 absl::Status Journal::Drop(bool force) {

@@ -113,6 +113,19 @@ CREATE TABLE IF NOT EXISTS _hypershift.worker (
 );
 )sql";
 
+// $1 holder, $2 address, $3 seconds. The new epoch, or no row if another coordinator leads. Waits for nobody's
+// lock: whoever leads holds it when it writes, and who was left behind is ended before the next try.
+inline constexpr char kTakeLeadSql[] = R"sql(
+INSERT INTO _hypershift.leader (holder, address, epoch, expires_at)
+SELECT $1, $2, 1, clock_timestamp() + make_interval(secs => $3)
+ WHERE NOT EXISTS (SELECT 1 FROM _hypershift.leader)
+    OR EXISTS (SELECT 1 FROM _hypershift.leader FOR UPDATE SKIP LOCKED)
+ON CONFLICT (only_row) DO UPDATE
+   SET holder = excluded.holder, address = excluded.address, epoch = leader.epoch + 1, expires_at = excluded.expires_at
+ WHERE leader.expires_at <= clock_timestamp()
+RETURNING epoch
+)sql";
+
 }  // namespace hypershift
 
 #endif  // HYPERSHIFT_COORDINATOR_JOURNAL_SCHEMA_H_

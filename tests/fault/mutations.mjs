@@ -1,5 +1,6 @@
-// What keeps a migration from losing or doubling rows, taken out piece by piece: each time a test must fail. Each mutation is
-// an edit of the program's source; `test` says which test knows, and what has to be built for it.
+// What keeps a migration from losing or doubling rows, what keeps an operator's word, and what keeps others out, taken out piece by
+// piece: each time a test must fail. Each mutation is an edit of the program's source; `test` says which test knows, and what has to
+// be built for it.
 const attempt = "\n WHERE id = $1 AND attempt = $2 AND state = 'leased')sql\";\n";
 const finish = `finished_at = clock_timestamp(), error = '', sqlstate = ''${attempt}`;
 const claim = `started_at = clock_timestamp()${attempt}`;
@@ -25,7 +26,7 @@ export const mutations = [
     test: library('WorkerCopyTest.AStaleAttemptCanNotClaim'),
   },
   {
-    name: "the stale worker's session is terminated", file: 'coordinator/journal.cc',
+    name: "the stale worker's session is terminated", file: 'coordinator/journal_tasks.cc',
     edits: [['    work.exec_params(kTerminateSql, NumberArray(ids));\n', '    static_cast<void>(work), static_cast<void>(kTerminateSql), static_cast<void>(ids);\n']],
     test: fault('fencing.test.mjs', 'a worker stopped at worker.commit_sent[KIND_CONSTRAINT] for longer than its lease'),
   },
@@ -41,17 +42,17 @@ export const mutations = [
     test: library('WorkerCopyTest.RowsDroppedByATriggerAreNoticed'),
   },
   {
-    name: "state, when the coordinator takes a task back", file: 'coordinator/journal.cc',
+    name: "state, when the coordinator takes a task back", file: 'coordinator/journal_tasks.cc',
     edits: [["lease_expires_at = NULL, worker = ''\n WHERE id = $1 AND attempt = $2 AND state = 'leased'", "lease_expires_at = NULL, worker = ''\n WHERE id = $1 AND attempt = $2"]],
     test: fault('stale.test.mjs', 'that commits while its lease is taken back has committed'),
   },
   {
-    name: 'leases are renewed past locked rows', file: 'coordinator/journal.cc',
+    name: 'leases are renewed past locked rows', file: 'coordinator/journal_tasks.cc',
     edits: [['FOR NO KEY UPDATE OF t SKIP LOCKED', 'FOR NO KEY UPDATE OF t']],
     test: fault('fencing.test.mjs', 'a worker stopped at worker.commit_sent[KIND_COPY] for longer than its lease'),
   },
   {
-    name: 'leases are extended past locked rows', file: 'coordinator/journal.cc',
+    name: 'leases are extended past locked rows', file: 'coordinator/journal_tasks.cc',
     edits: [['                 FOR NO KEY UPDATE SKIP LOCKED', '                 FOR NO KEY UPDATE']],
     test: fault('fencing.test.mjs', 'a coordinator dies while a worker is stopped in its COMMIT'),
   },
@@ -61,12 +62,12 @@ export const mutations = [
     test: product('source_ddl.test.mjs', 'a rewritten source table stops alone'),
   },
   {
-    name: "epoch of the leader's row", file: 'coordinator/journal.cc',
+    name: "epoch of the leader's row", file: 'coordinator/journal_lead.cc',
     edits: [['secs => $2)\n WHERE epoch = $1\n', 'secs => $2)\n WHERE $1::bigint IS NOT NULL\n']],
     test: fault('stale.test.mjs', "a deposed leader's last COMMIT has no effect"),
   },
   {
-    name: "lock of the leader's row until the COMMIT", file: 'coordinator/journal.cc',
+    name: "lock of the leader's row until the COMMIT", file: 'coordinator/journal_lead.cc',
     edits: [['    HS_RETURN_IF_ERROR(LockLead(work));\n    return body(work);\n',
       '    if (work.exec_params("SELECT FROM _hypershift.leader WHERE epoch = $1", epoch_).empty())\n' +
       '      return absl::AbortedError("another coordinator has taken the lead; this one stops");\n    return body(work);\n']],
@@ -95,10 +96,10 @@ export const mutations = [
   {
     name: "a successor extends its workers' leases first", file: 'coordinator/migration_setup.cc',
     edits: [['  return journal_->ExtendLeases(record_.id, options_.times.lease_duration);\n', '  return absl::OkStatus();\n']],
-    test: product('takeover.test.mjs', 'a stand-by takes over from a killed leader'),
+    test: product('takeover.test.mjs', 'a worker that is late for a successor keeps its ranges'),
   },
   {
-    name: "a deposed leader's session is terminated", file: 'coordinator/journal.cc',
+    name: "a deposed leader's session is terminated", file: 'coordinator/journal_lead.cc',
     edits: [['  HS_RETURN_IF_ERROR(session->Query(kEndDeposedSql, absl::ToDoubleSeconds(leader_lease)).status());\n', '  static_cast<void>(kEndDeposedSql);\n']],
     test: fault('fencing.test.mjs', 'a coordinator that pauses at commit_sent[turn] for longer than its lead'),
   },
@@ -106,5 +107,51 @@ export const mutations = [
     name: 'the migration is read again once the lead is taken', file: 'coordinator/migration_setup.cc',
     edits: [['  HS_RETURN_IF_ERROR(ReadRecordAgain());\n', '']],
     test: fault('fencing.test.mjs', 'a coordinator that waits while the leader plans and copies'),
+  },
+  {
+    name: "a worker's own servers are compared", file: 'coordinator/migration_placement.cc',
+    edits: [['    if (difference.empty()) return absl::OkStatus();\n', '    if (difference.empty() || what != nullptr) return absl::OkStatus();\n']],
+    test: product('replicas.test.mjs', 'a worker whose own servers are others is refused'),
+  },
+  {
+    name: 'a pause keeps tasks from being leased', file: 'coordinator/dispatcher.cc',
+    edits: [['  if (circumstances_.stopping || circumstances_.paused || circumstances_.throttled) return;\n',
+      '  if (circumstances_.stopping || circumstances_.throttled) return;\n']],
+    test: product('../steering/commands.test.mjs', 'pause and resume'),
+  },
+  {
+    name: 'bytes are paid for', file: 'worker/source_read.cc',
+    edits: [['    HS_RETURN_IF_ERROR(Pay(static_cast<int64_t>((*message)->size())));\n', '']],
+    test: product('../steering/throttle.test.mjs', 'max-bytes-per-second'),
+  },
+  {
+    name: 'the last that holds the snapshot stays', file: 'coordinator/migration_steering.cc',
+    edits: [['    if (!held_elsewhere) {\n', '    if (!held_elsewhere && ranges == 0) {\n']],
+    test: product('../steering/commands.test.mjs', 'drain'),
+  },
+  {
+    name: 'what was cancelled is not resumed', file: 'coordinator/migration_setup.cc',
+    edits: [['  if (!record.steering.cancelled()) return absl::OkStatus();\n', '  if (!record.id.empty()) return absl::OkStatus();\n']],
+    test: product('../steering/commands.test.mjs', 'cancel'),
+  },
+  {
+    name: "a call's token is compared", file: 'coordinator/call_gate.cc',
+    edits: [['  if (Authorizes(authorization, token_)) return absl::OkStatus();\n', '  if (!authorization.empty()) return absl::OkStatus();\n']],
+    test: product('../security/refused.test.mjs', 'only certificate and token together open the door'),
+  },
+  {
+    name: "a worker reports what it holds alone", file: 'coordinator/migration_state.cc',
+    edits: [['  if (MayHold(holding)) return absl::OkStatus();\n', '  if (holding.id > 0) return absl::OkStatus();\n']],
+    test: product('../security/protected.test.mjs', 'a replayed completion changes nothing'),
+  },
+  {
+    name: "the page's token is compared", file: 'coordinator/web_server.cc',
+    edits: [['    if (!Authorizes(request.authorization, token_)) return', '    if (request.authorization.empty()) return']],
+    test: product('../web/page.test.mjs', 'nothing can be steered without the token'),
+  },
+  {
+    name: "the page's name is looked at", file: 'common/http_server.cc',
+    edits: [['    if (!HostIsExpected(request.get_header_value("Host"), host)) {\n', '    if (host.empty()) {\n']],
+    test: product('../web/page.test.mjs', 'it is known by no name of others'),
   },
 ];

@@ -6,7 +6,7 @@ import { ask } from './cluster.mjs';
 import { findProblems } from './oracle.mjs';
 import { FaultProxy } from './proxy.mjs';
 import { largeTable, Scene, smallTable } from './support/scene.mjs';
-import { query, until, value } from '../integration/support/servers.mjs';
+import { query, sleep, until, value } from '../integration/support/servers.mjs';
 
 let scene;
 before(async () => {
@@ -17,7 +17,7 @@ after(() => scene?.stop());
 const schema = largeTable('big') + smallTable('small');
 
 // The workers' way to the target is slow, so that much is still to be copied when something happens.
-async function begin(t, rate) {
+async function begin(t, rate, { durations } = {}) {
   const move = scene.move(schema);
   const proxy = await FaultProxy.start({ port: scene.target.port }, { rate });
   const to = move.to.replace(`:${scene.target.port}/`, `:${proxy.port}/`);
@@ -25,11 +25,11 @@ async function begin(t, rate) {
     move.end();
     await proxy.stop();
   });
-  const leader = move.coordinator();
+  const leader = move.coordinator({ durations });
   const coordinators = [move.address('a'), move.address('b')];
   const workers = ['w1', 'w2'].map((name) => move.worker({ name, coordinators, to }));
   await until('a range', async () => await move.count("kind = 'copy' AND state = 'done'") > 0, 180);
-  const standby = move.coordinator({ name: 'b', more: ['--standby'] });
+  const standby = move.coordinator({ name: 'b', more: ['--standby'], durations });
   await until('copies that run', async () => await move.count("kind = 'copy' AND state = 'leased'") > 1);
   return { move, proxy, leader, standby, workers };
 }
@@ -105,6 +105,33 @@ test('a worker that comes back with the snapshot of before copies under the new 
   proxy.rate = 0;
   await move.endsWell(second, worker);
   assert.deepEqual(findProblems(move.from, move.to), []);
+});
+
+// Promise: a successor gives the workers one more lease's time before it takes anything back: one of them is not there before all
+// leases of the dead leader are over, and keeps what it runs.
+test('a worker that is late for a successor keeps its ranges', async (t) => {
+  const seconds = 4;
+  const durations = ['--lease-duration', `${seconds}s`, '--leader-lease', `${seconds}s`, '--keeper-wait', '20s'];
+  const { move, proxy, leader, standby, workers } = await begin(t, 1e6, { durations });
+  const held = () => ask(move.to, "SELECT id, attempt FROM _hypershift.task WHERE kind = 'copy' AND worker = 'w2' AND state = 'leased' ORDER BY id");
+  const before = await held();
+  assert.ok(before.length > 0);
+  workers[1].child.kill('SIGSTOP');
+  leader.child.kill('SIGKILL');
+  const killed = Date.now();
+  await until('a new leader', async () => await holder(move) === move.address('b'), 15);
+  const led = Date.now();
+  await until('the leases of before are over', () => Date.now() - killed > (seconds + 0.5) * 1000);
+  await until('the other one works on', async () => (await ask(move.to, "SELECT 1 FROM _hypershift.task WHERE worker = 'w1' AND state = 'leased' AND lease_expires_at > clock_timestamp()")).length > 0);
+  assert.ok(Date.now() - led < (seconds - 1) * 1000, 'this machine is too slow to tell');
+  assert.deepEqual(await held(), before);
+  workers[1].child.kill('SIGCONT');
+  await sleep(seconds * 1000);
+  const kept = await ask(move.to, `SELECT id, attempt FROM _hypershift.task WHERE id IN (${before.map((line) => line.split('|')[0])}) ORDER BY id`);
+  assert.deepEqual(kept, before);
+  proxy.rate = 0;
+  await move.endsWell(standby, ...workers);
+  move.assertWhole();
 });
 
 // Promise: a stand-by that is not needed ends with the migration; so does one that never saw a migration and is stopped.

@@ -1,6 +1,7 @@
 // What passes over a protected connection, what a worker may say over it, and what never shows anywhere.
 import assert from 'node:assert/strict';
-import { cpSync, writeFileSync } from 'node:fs';
+import { cpSync, readFileSync, writeFileSync } from 'node:fs';
+import { get } from 'node:https';
 import { after, before, test as nodeTest } from 'node:test';
 import { join } from 'node:path';
 import { Caller, code, fieldsOf, message } from './support/grpc.mjs';
@@ -43,8 +44,18 @@ function assertNothingIn(what, text) {
   }
 }
 
-// Promise: a password or a token is in no log, no answer, no row of the journal and no process list, though both went over
-// the wire: the coordinator knows passwords and token from its environment and a file, the worker gets the passwords from it.
+// What is served at a URL, believing nobody but the authority of the certificates.
+const fetchPage = (url, certificates) => new Promise((resolve, reject) => {
+  get(url, { ca: readFileSync(join(certificates, 'ca.pem')) }, (response) => {
+    let text = '';
+    response.on('data', (chunk) => (text += chunk));
+    response.on('end', () => resolve({ status: response.statusCode, text }));
+  }).on('error', reject);
+});
+
+// Promise: a password or a token is in no log, no answer, no page, no metric, no row of the journal and no process list, though both
+// went over the wire: the coordinator knows passwords and token from its environment and a file, the worker gets the passwords from
+// it. Off loopback page and metrics are served by HTTPS, and by nothing else.
 test('passwords and token show up nowhere', { timeout: 300000 }, async () => {
   const address = outside ?? '127.0.0.1';
   const seen = new Set();
@@ -53,7 +64,8 @@ test('passwords and token show up nowhere', { timeout: 300000 }, async () => {
     for (const pid of processes((command) => command.includes(password) || command.includes(token))) seen.add(pid);
     ++looks;
   }, 50); // The proxies of this process must go on meanwhile.
-  const coordinator = await world.coordinator({ listen: `${address}:0`, databases: address, more: [...world.serve(world.good), '--token-file', world.tokenFile] });
+  const coordinator = await world.coordinator({ listen: `${address}:0`, databases: address,
+    more: [...world.serve(world.good), '--token-file', world.tokenFile, '--http', `${address}:0`] });
   const caller = call(coordinator.address, { certificates: world.good, token });
   const answers = async () => {
     for (const method of ['GetMigration', 'ListTables', 'ListTasks', 'ListWorkers']) {
@@ -67,10 +79,25 @@ test('passwords and token show up nowhere', { timeout: 300000 }, async () => {
       assertNothingIn('status', status.stdout + status.stderr);
     }
   };
+  const urlOf = (running) => running.said.match(/"?url"?[=:]"?(https:[^\s"]+)/)?.[1];
+  const page = urlOf(coordinator);
+  assert.ok(page, coordinator.said);
+  const pages = async (urls) => {
+    for (const url of urls) {
+      const { status, text } = await fetchPage(url, world.good);
+      assert.equal(status, 200, url);
+      assertNothingIn(url, text);
+    }
+  };
   await until('a plan', async () => fieldsOf((await caller.call('MigrationService.ListTasks')).body, 1).length > 0, 90);
   await answers();
-  const worker = world.worker(coordinator.address, { more: [...world.tls(world.good), '--log-format', 'json'], env: { HYPERSHIFT_TOKEN: token } });
+  await pages(['', 'app.js', 'metrics', 'api/v1/state', 'api/v1/ranges', 'api/v1/history'].map((path) => page + path));
+  await assert.rejects(fetchPage(page, world.foreign), /certificate|signature|issuer/);
+  await assert.rejects(fetch(page.replace('https:', 'http:')));
+  const worker = world.worker(coordinator.address, { more: [...world.tls(world.good), '--log-format', 'json', '--http', '127.0.0.1:0'], env: { HYPERSHIFT_TOKEN: token } });
   await until('a worker', async () => fieldsOf((await caller.call('MigrationService.ListWorkers')).body, 1).length > 0, 60);
+  await until('the worker\'s metrics', () => urlOf(worker));
+  await pages([urlOf(worker)]).catch((error) => assert.match(`${error}`, /ECONN|socket hang up/)); // It may have ended meanwhile.
   await answers().catch((error) => assert.match(`${error}`, /UNAVAILABLE|no coordinator|undefined/)); // It may have ended meanwhile.
   for (const running of [coordinator, worker]) {
     const result = await running.done;

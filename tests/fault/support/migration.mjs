@@ -199,6 +199,11 @@ export class Migration {
     return this.start(programs.clone, ['verify', '-t', this.to, '-c', this.world.config, '--listen', this.address, '--hide-progress', ...times], rules).done;
   }
 
+  // What an operator says to it.
+  control(...args) {
+    return this.start(programs.clone, [...args, '--coordinator', this.address], []).done;
+  }
+
   coordinatorArguments(address = this.address) {
     return ['-s', this.world.from, '-t', this.to, '-c', this.world.config, '--listen', address, ...times, ...keeperTimes];
   }

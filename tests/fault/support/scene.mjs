@@ -74,9 +74,9 @@ export class Move {
     return running;
   }
 
-  coordinator({ name = 'a', more = [], from = this.from, to = this.to } = {}) {
+  coordinator({ name = 'a', more = [], from = this.from, to = this.to, durations = times } = {}) {
     return this.startProgram(programs.coordinator,
-      ['-s', from, '-t', to, '-c', this.scene.config, '--listen', this.address(name), ...times, ...more]);
+      ['-s', from, '-t', to, '-c', this.scene.config, '--listen', this.address(name), ...durations, ...more]);
   }
 
   clone({ more = [], from = this.from, to = this.to } = {}) {

@@ -81,6 +81,8 @@ for (const action of actions) {
     add('clone', `${point}[give_up_lead] ${action}`, [rule(point, 'give_up_lead', action)]);
     add('lost', `${point} ${action}, without a keeper`, lostWrites.map((write) => rule(point, write, action)), { helpers: [interruption] });
     add('verify', `${point} ${action}, verifying`, [rule(point, 'replace_verifications', action)]);
+    add('steered', `${point}[steering] ${action}`, [rule(point, 'steering', action)]);
+    add('cancelled', `${point}[revoke_leases] ${action}`, [rule(point, 'revoke_leases', action)]);
     add('machines', `${point}[terminate] ${action}`, [rule(point, 'terminate', action)]);
   }
   add('machines', `coordinator.lease_expiry ${action}`, [rule('coordinator.lease_expiry', '', action)]);
