@@ -30,6 +30,7 @@ struct Figures {
   int64_t depositions = 0;  // Noticed by the one deposed.
   int64_t kills = 0;
   int64_t stops = 0;
+  int64_t hand_overs = 0;     // From a slow worker to one that would be done sooner.
   int64_t failed_tables = 0;  // Runs that ended with some.
   absl::Duration simulated;
 };

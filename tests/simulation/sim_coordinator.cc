@@ -156,6 +156,7 @@ absl::Status SimCoordinator::RunLoop() {
   while (true) {
     process_.Sleep(context_.world->random().Between(absl::Milliseconds(5), absl::Milliseconds(300)));
     const absl::Status turn = TakeTurn();
+    context_.figures->hand_overs += journal_.TakeHandOvers();
     if (IsDeposed(turn)) {
       ++context_.figures->depositions;
       state_.SetStandby(true);

@@ -40,6 +40,9 @@ class SimJournal final : public TurnJournal {
   absl::Status TerminateSessions(const std::vector<TaskId>& ids) override;
   absl::StatusOr<AppliedBatch> Apply(const JournalBatch& batch, absl::Duration lease) override;
 
+  // Tasks that were taken back and leased in one write, since it was last asked.
+  int64_t TakeHandOvers() { return std::exchange(hand_overs_, 0); }
+
   // For the oracle: what the coordinator's circumstances forgive.
   void set_forgives(bool all, bool copies) {
     forgives_all_ = all;
@@ -69,6 +72,7 @@ class SimJournal final : public TurnJournal {
   absl::Duration leader_lease_;
   bool forgives_all_ = false;
   bool forgives_copies_ = false;
+  int64_t hand_overs_ = 0;
 };
 
 }  // namespace hypershift::simulation

@@ -42,6 +42,7 @@ void Add(const Figures& figures, Figures* total) {
   total->depositions += figures.depositions;
   total->kills += figures.kills;
   total->stops += figures.stops;
+  total->hand_overs += figures.hand_overs;
   total->failed_tables += figures.failed_tables;
   total->simulated += figures.simulated;
 }
@@ -78,13 +79,13 @@ TEST(SimulationTest, KeepsItsPromisesUnderEverySeed) {
               absl::StrCat("stale ", total.stale_attempts, ", in doubt ", total.in_doubt_commits, ", failed turns ",
                            total.failed_turns, ", leads ", total.take_overs, ", depositions ", total.depositions)
                   .c_str());
-  std::printf("%s\n", absl::StrCat("kills ", total.kills, ", stops ", total.stops, ", runs with failed tables ",
-                                   total.failed_tables)
+  std::printf("%s\n", absl::StrCat("kills ", total.kills, ", stops ", total.stops, ", hand-overs ", total.hand_overs,
+                                   ", runs with failed tables ", total.failed_tables)
                           .c_str());
   if (done < 200) return;
   // What it is about did come to pass.
   for (const int64_t figure : {total.attempts, total.stale_attempts, total.in_doubt_commits, total.failed_turns,
-                               total.depositions, total.kills, total.stops, total.failed_tables}) {
+                               total.depositions, total.kills, total.stops, total.hand_overs, total.failed_tables}) {
     EXPECT_GT(figure, 0);
   }
 }
