@@ -1,16 +1,10 @@
 // hypershift.yml: from YAML to Config, every error with the line it stands in.
-#include <yaml-cpp/anchor.h>
-#include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/yaml.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
-#include <fstream>
 #include <functional>
 #include <initializer_list>
 #include <map>
-#include <sstream>
 #include <utility>
 #include <vector>
 
@@ -24,58 +18,10 @@
 #include "common/limits.h"
 #include "common/names.h"
 #include "common/status_macros.h"
+#include "common/yaml_document.h"
 
 namespace hypershift {
 namespace {
-
-constexpr size_t kMostBytes = 16 << 20;
-
-absl::Status ErrorAt(const YAML::Node& node, absl::string_view problem) {
-  const int line = node.Mark().line;  // From 0; -1 where yaml-cpp doesn't know.
-  return absl::InvalidArgumentError(absl::StrCat(line < 0 ? "" : absl::StrCat(line + 1, ": "), problem));
-}
-
-// A key that could be part of a connection string is not repeated.
-std::string ShownKey(absl::string_view key) {
-  const bool harmless = key.size() <= 64 && std::all_of(key.begin(), key.end(), [](char c) {
-                          return absl::ascii_isalnum(c) || c == '_' || c == '-';
-                        });
-  return harmless ? absl::StrCat("'", key, "'") : "that is not a word";
-}
-
-bool IsAbsent(const YAML::Node& node) { return !node.IsDefined() || node.IsNull(); }
-
-using Setter = std::function<absl::Status(const YAML::Node& value)>;
-
-// Walks a map and hands each value to its key's setter. A key without a value counts as absent. `lines`, if any, is
-// given each key's line.
-absl::Status ReadMap(const YAML::Node& map, absl::string_view what, const std::map<std::string, Setter>& setters,
-                     std::map<std::string, int>* lines = nullptr) {
-  if (!map.IsMap()) return ErrorAt(map, absl::StrCat(what, " must be written as 'key: value' lines"));
-  std::vector<std::string> known;
-  for (const auto& entry : setters) known.push_back(entry.first);
-  std::map<std::string, int> seen;
-  for (const auto& entry : map) {
-    const YAML::Node& key = entry.first;
-    const YAML::Node& value = entry.second;
-    if (!key.IsScalar()) return ErrorAt(key, absl::StrCat(what, ": a key must be a word"));
-    const auto setter = setters.find(key.Scalar());
-    if (setter == setters.end()) {
-      const std::string nearest = NearestName(key.Scalar(), known);
-      return ErrorAt(key, absl::StrCat("unknown key ", ShownKey(key.Scalar()),
-                                       nearest.empty() ? absl::StrCat("; known are ", absl::StrJoin(known, ", "))
-                                                       : absl::StrCat(" (did you mean '", nearest, "'?)")));
-    }
-    const int line = key.Mark().line + 1;
-    const auto [first, inserted] = seen.emplace(key.Scalar(), line);
-    if (!inserted) {
-      return ErrorAt(key, absl::StrCat("the key '", key.Scalar(), "' stands here again, after line ", first->second));
-    }
-    if (!IsAbsent(value)) HS_RETURN_IF_ERROR(setter->second(value));
-  }
-  if (lines != nullptr) *lines = std::move(seen);
-  return absl::OkStatus();
-}
 
 absl::Status WrongType(const YAML::Node& value, absl::string_view key, absl::string_view wanted) {
   return ErrorAt(value, absl::StrCat("'", key, "' must be ", wanted));
@@ -274,76 +220,18 @@ absl::Status ReadConfig(const YAML::Node& root, Config* config) {
   return absl::OkStatus();
 }
 
-// Where the document begins that was read last.
-class DocumentStart : public YAML::EventHandler {
- public:
-  void OnDocumentStart(const YAML::Mark& mark) override { mark_ = mark; }
-  void OnDocumentEnd() override {}
-  void OnNull(const YAML::Mark&, YAML::anchor_t) override {}
-  void OnAlias(const YAML::Mark&, YAML::anchor_t) override {}
-  void OnScalar(const YAML::Mark&, const std::string&, YAML::anchor_t, const std::string&) override {}
-  void OnSequenceStart(const YAML::Mark&, const std::string&, YAML::anchor_t, YAML::EmitterStyle::value) override {}
-  void OnSequenceEnd() override {}
-  void OnMapStart(const YAML::Mark&, const std::string&, YAML::anchor_t, YAML::EmitterStyle::value) override {}
-  void OnMapEnd() override {}
-
-  const YAML::Mark& mark() const { return mark_; }
-
- private:
-  YAML::Mark mark_;
-};
-
-// Not with YAML::LoadAll, which reads the same place for ever where a ',' or another sign begins nothing (yaml-cpp
-// 0.7).
-absl::Status CheckSingleDocument(const std::string& yaml) {
-  std::istringstream text(yaml);
-  YAML::Parser parser(text);
-  std::vector<YAML::Mark> starts;
-  for (DocumentStart start; starts.size() < 3 && parser.HandleNextDocument(start);) starts.push_back(start.mark());
-  if (starts.size() < 2) return absl::OkStatus();
-  const bool stands_still = starts.back().pos == starts[starts.size() - 2].pos;
-  return absl::InvalidArgumentError(absl::StrCat(starts[1].line + 1, ": ",
-                                                 stands_still ? "not valid YAML: neither a key nor a value begins here"
-                                                              : "the file holds more than one document"));
-}
-
-// Error messages begin with the line's number.
-absl::StatusOr<Config> ParseDocument(absl::string_view yaml) {
-  Config config;
-  try {
-    HS_RETURN_IF_ERROR(CheckSingleDocument(std::string(yaml)));
-    const YAML::Node document = YAML::Load(std::string(yaml));
-    if (IsAbsent(document)) return config;
-    HS_RETURN_IF_ERROR(ReadConfig(document, &config));
-  } catch (const YAML::Exception& error) {
-    return absl::InvalidArgumentError(absl::StrCat(error.mark.is_null() ? "" : absl::StrCat(error.mark.line + 1, ": "),
-                                                   "not valid YAML: ", Printable(error.msg)));
-  }
-  return config;
-}
-
 }  // namespace
 
 absl::StatusOr<Config> ParseConfig(absl::string_view yaml, absl::string_view file_name) {
-  if (yaml.size() > kMostBytes) return absl::InvalidArgumentError(absl::StrCat(file_name, ": larger than 16 MiB"));
-  absl::StatusOr<Config> config = ParseDocument(yaml);
-  if (config.ok()) return config;
-  const absl::string_view message = config.status().message();
-  const bool has_line = !message.empty() && absl::ascii_isdigit(message[0]);
-  return absl::InvalidArgumentError(absl::StrCat(file_name, has_line ? ":" : ": ", message));
+  Config config;
+  HS_RETURN_IF_ERROR(
+      ReadYaml(yaml, file_name, [&config](const YAML::Node& root) { return ReadConfig(root, &config); }));
+  return config;
 }
 
 absl::StatusOr<Config> LoadConfigFile(const std::string& path) {
-  errno = 0;
-  std::ifstream file(path);
-  std::stringstream text;
-  if (file) text << file.rdbuf();
-  if (!file || file.bad() || (text.fail() && errno != 0)) {
-    const int error = errno;
-    const std::string message = absl::StrCat(path, ": ", error == 0 ? "can't be read" : std::strerror(error));
-    return error == EACCES || error == EPERM ? absl::PermissionDeniedError(message) : absl::NotFoundError(message);
-  }
-  return ParseConfig(text.str(), path);
+  HS_ASSIGN_OR_RETURN(const std::string text, ReadTextFile(path));
+  return ParseConfig(text, path);
 }
 
 }  // namespace hypershift

@@ -42,6 +42,11 @@ class MigrationSetup {
   std::unique_ptr<SnapshotHolder> TakeSnapshotHolder() { return std::move(holder_); }
 
  private:
+  // Who holds the lead: this host and process.
+  static std::string HolderName();
+  static bool NeedsKeepers(const MigrationRecord& record);
+  static absl::Status RefuseCancelled(const MigrationRecord& record);
+
   absl::Status Prepare();
   absl::Status Begin();
   absl::Status Resume(MigrationRecord record);

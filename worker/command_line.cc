@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <array>
 #include <iterator>
 #include <nlohmann/json.hpp>
@@ -12,6 +13,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/pg_status.h"
 #include "common/security_flags.h"
+#include "common/settings_file.h"
 #include "common/status_macros.h"
 #include "common/version.h"
 
@@ -23,6 +25,7 @@ constexpr int kMaxSlots = 256;
 
 // As written, before anything is looked at.
 struct Arguments {
+  std::string config_file;
   std::vector<std::string> coordinators;
   std::string source;
   std::string target;
@@ -44,8 +47,13 @@ struct Arguments {
 };
 
 void Declare(CLI::App* app, Arguments* arguments) {
+  app->add_option("-c,--config-file", arguments->config_file, "A YAML file with what neither flags nor environment say")
+      ->envname("HYPERSHIFT_WORKER_CONFIG_FILE")
+      ->type_name("PATH");
   app->add_option("--coordinator", arguments->coordinators, "Where a coordinator listens: host:port or unix:/path")
-      ->allow_extra_args(false);
+      ->allow_extra_args(false)
+      ->delimiter(',')
+      ->envname("HYPERSHIFT_COORDINATOR");
   app->add_option("-s,--source", arguments->source, "The source database; without it the coordinator's own")
       ->envname("HYPERSHIFT_SOURCE_URI");
   app->add_option("-t,--target", arguments->target, "The target database")->envname("HYPERSHIFT_TARGET_URI");
@@ -53,9 +61,11 @@ void Declare(CLI::App* app, Arguments* arguments) {
   app->add_option("--target-password", arguments->target_password, "The target's password");
   app->add_flag("--connections-from-stdin", arguments->connections_from_stdin,
                 "Read {\"source\": \"...\", \"target\": \"...\"} from standard input");
-  app->add_option("--name", arguments->name, "Unique in the migration; default: host name and process id");
-  app->add_option("--zone", arguments->zone, "Where this worker runs, for people");
-  app->add_option("--slots", arguments->slots, "Tasks at a time; 0 = only hold the snapshot (default 4)");
+  app->add_option("--name", arguments->name, "Unique in the migration; default: host name and process id")
+      ->envname("HYPERSHIFT_WORKER_NAME");
+  app->add_option("--zone", arguments->zone, "Where this worker runs, for people")->envname("HYPERSHIFT_ZONE");
+  app->add_option("--slots", arguments->slots, "Tasks at a time; 0 = only hold the snapshot (default 4)")
+      ->envname("HYPERSHIFT_SLOTS");
   app->add_option("--keeper-grace", arguments->keeper_grace,
                   "How long to go on without a coordinator, as 15m (default)");
   app->add_flag("--keeper", arguments->keeper, "Outlive the process that starts this one, and its terminal");
@@ -64,6 +74,51 @@ void Declare(CLI::App* app, Arguments* arguments) {
   app->add_flag("--verbose", arguments->verbose, "Log more");
   app->add_flag("--version", arguments->version, "Print the version");
   AddClientSecurityFlags(app, &arguments->security);
+}
+
+// What may stand in the file, and for which flag. No passwords apart from the URIs, and nothing of a single run.
+constexpr std::pair<absl::string_view, absl::string_view> kFileKeys[] = {{"coordinators", "--coordinator"},
+                                                                         {"source", "--source"},
+                                                                         {"target", "--target"},
+                                                                         {"name", "--name"},
+                                                                         {"zone", "--zone"},
+                                                                         {"slots", "--slots"},
+                                                                         {"keeper_grace", "--keeper-grace"},
+                                                                         {"http", "--http"},
+                                                                         {"tls", "--tls"},
+                                                                         {"tls_ca", "--tls-ca"},
+                                                                         {"tls_cert", "--tls-cert"},
+                                                                         {"tls_key", "--tls-key"},
+                                                                         {"tls_server_name", "--tls-server-name"},
+                                                                         {"token_file", "--token-file"},
+                                                                         {"insecure", "--insecure"},
+                                                                         {"log_format", "--log-format"},
+                                                                         {"verbose", "--verbose"}};
+
+// Sets what neither the command line nor the environment has set.
+absl::Status LayUnder(const std::string& path, CLI::App* app) {
+  std::vector<std::string> keys;
+  for (const auto& [key, flag] : kFileKeys) keys.emplace_back(key);
+  HS_ASSIGN_OR_RETURN(const std::vector<FileSetting> settings, LoadSettingsFile(path, keys));
+  for (const FileSetting& setting : settings) {
+    const auto* const entry = std::find_if(std::begin(kFileKeys), std::end(kFileKeys),
+                                           [&setting](const auto& known) { return known.first == setting.key; });
+    CLI::Option* const option = app->get_option(std::string(entry->second));
+    if (option->count() > 0) continue;
+    if (setting.values.size() != 1 && setting.key != "coordinators") {
+      return absl::InvalidArgumentError(absl::StrCat(setting.place, ": '", setting.key, "' takes one value"));
+    }
+    try {
+      option->add_result(setting.values);
+      option->run_callback();
+    } catch (const CLI::Error&) {
+      // CLI11 repeats the value, which may be a connection string.
+      return absl::InvalidArgumentError(absl::StrCat(
+          setting.place, ": '", setting.key,
+          "' can't have that value: ", setting.key == "slots" ? "it must be a number" : "say true or false"));
+    }
+  }
+  return absl::OkStatus();
 }
 
 // Names an option as far as its '='; never a value, which may be a connection string with a password.
@@ -189,6 +244,7 @@ absl::StatusOr<WorkerCommand> ParseWorkerCommand(int argc, const char* const* ar
     command.message = absl::StrCat("hypershift-worker ", kVersion, "\n");
     return command;
   }
+  if (!arguments.config_file.empty()) HS_RETURN_IF_ERROR(LayUnder(arguments.config_file, &app));
   if (arguments.connections_from_stdin) HS_RETURN_IF_ERROR(ReadConnections(standard_input, &arguments));
   return Interpret(std::move(arguments));
 }

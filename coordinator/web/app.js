@@ -268,10 +268,11 @@ function showWorkers() {
     const word = !worker.connected ? 'silent' : worker.draining ? 'draining' : all === 0 ? 'keeper' : busy > 0 ? 'working' : 'idle';
     const tone = { silent: 'bad', draining: 'warn', working: 'run' }[word] ?? 'idle';
     const speed = worker.bytes_per_second > 0 ? `, ${bytes(worker.bytes_per_second)}/s` : '';
+    const slowest = worker.bottleneck ? `, slowest: ${worker.bottleneck.replace('_', ' ')}` : '';
     return make('tr', {}, make('th', { scope: 'row', text: worker.name }),
       make('td', { text: worker.zone || '–', 'data-label': 'zone' }),
       make('td', {}, make('span', { className: 'chip', 'data-tone': tone, text: word })),
-      make('td', { className: 'wide' }, make('div', { className: 'slots' }, ...squares, make('span', { text: all === 0 ? 'none' : `${busy} of ${all} busy${speed}` }))),
+      make('td', { className: 'wide' }, make('div', { className: 'slots' }, ...squares, make('span', { text: all === 0 ? 'none' : `${busy} of ${all} busy${speed}${slowest}` }))),
       make('td', { text: worker.holds_snapshot ? 'held' : '–', 'data-label': 'snapshot' }),
       make('td', { className: 'number', text: `${duration(state.now - worker.last_seen)} ago`, 'data-label': 'heard' }));
   }));

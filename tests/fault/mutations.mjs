@@ -94,7 +94,7 @@ export const mutations = [
     test: product('takeover.test.mjs', 'a worker that comes back with the snapshot of before copies under the new one'),
   },
   {
-    name: "a successor extends its workers' leases first", file: 'coordinator/migration_setup.cc',
+    name: "a successor extends its workers' leases first", file: 'coordinator/migration_resume.cc',
     edits: [['  return journal_->ExtendLeases(record_.id, options_.times.lease_duration);\n', '  return absl::OkStatus();\n']],
     test: product('takeover.test.mjs', 'a worker that is late for a successor keeps its ranges'),
   },
@@ -104,7 +104,7 @@ export const mutations = [
     test: fault('fencing.test.mjs', 'a coordinator that pauses at commit_sent[turn] for longer than its lead'),
   },
   {
-    name: 'the migration is read again once the lead is taken', file: 'coordinator/migration_setup.cc',
+    name: 'the migration is read again once the lead is taken', file: 'coordinator/migration_resume.cc',
     edits: [['  HS_RETURN_IF_ERROR(ReadRecordAgain());\n', '']],
     test: fault('fencing.test.mjs', 'a coordinator that waits while the leader plans and copies'),
   },
