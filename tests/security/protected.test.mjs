@@ -212,6 +212,19 @@ test('a renewed certificate is taken up without a restart', { timeout: 300000 },
   }
 });
 
+// Promise: who keeps passwords in libpq's password file keeps them on each machine: the coordinator's addresses go to the worker
+// without, and the worker's own file has them.
+test('a worker finds the passwords in a file of its own', { timeout: 300000 }, async () => {
+  const [mine, theirs] = ['coordinator', 'worker'].map((name) => join(world.place.folder, `pgpass-${name}`));
+  for (const file of [mine, theirs]) writeFileSync(file, `127.0.0.1:*:*:secretuser:${password}\n`, { mode: 0o600 });
+  const to = makeDatabase(world.target.uri);
+  const [from, into] = [world.from, to].map((uri) => withUser(uri, 'secretuser'));
+  const coordinator = await world.coordinator({ to, more: ['--token-file', world.tokenFile], env: { HYPERSHIFT_SOURCE_URI: from, HYPERSHIFT_TARGET_URI: into, PGPASSFILE: mine } });
+  const worker = world.worker(coordinator.address, { env: { HYPERSHIFT_TOKEN: token, PGPASSFILE: theirs } });
+  for (const running of [coordinator, worker]) assert.equal((await running.done).code, 0, running.said);
+  world.assertWhole(to);
+});
+
 // Promise: a migration in one process can have a token too, against others on its machine; its worker and keeper know it.
 test('clone asks for its token', { timeout: 300000 }, async () => {
   const to = makeDatabase(world.target.uri);
