@@ -10,6 +10,20 @@
 
 #include "common/bearer_token.h"
 
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#include <sanitizer/tsan_interface.h>
+#define HS_HANDED_TO_GRPC(address) __tsan_release(address)
+#define HS_HANDED_BY_GRPC(address) __tsan_acquire(address)
+#endif
+#endif
+#ifndef HS_HANDED_TO_GRPC
+// Debian's gRPC is not built for ThreadSanitizer, which therefore does not see how gRPC hands a pointer from one thread
+// to another.
+#define HS_HANDED_TO_GRPC(address) static_cast<void>(address)
+#define HS_HANDED_BY_GRPC(address) static_cast<void>(address)
+#endif
+
 namespace hypershift {
 namespace {
 
@@ -27,6 +41,7 @@ void AskGate(void* state, grpc_auth_context* connection, const grpc_metadata* me
     if (key == ":path") path = View(metadata[i].value);
     if (key == kAuthorizationHeader) authorization = View(metadata[i].value);
   }
+  HS_HANDED_BY_GRPC(state);
   CallGate* const gate = static_cast<std::shared_ptr<CallGate>*>(state)->get();
   const absl::Status admitted = gate->Admit(path, authorization, reinterpret_cast<uintptr_t>(connection));
   const std::string message(admitted.message());
@@ -55,6 +70,7 @@ class GatedCredentials final : public grpc::ServerCredentials {
     processor.process = &AskGate;
     processor.destroy = [](void* state) { delete static_cast<std::shared_ptr<CallGate>*>(state); };
     processor.state = new std::shared_ptr<CallGate>(std::move(gate));
+    HS_HANDED_TO_GRPC(processor.state);
     grpc_server_credentials_set_auth_metadata_processor(credentials_, processor);
   }
   ~GatedCredentials() override { grpc_server_credentials_release(credentials_); }
