@@ -127,6 +127,9 @@ std::optional<ConfigProblem> FindConfigProblem(const Config& config) {
   if (config.parallel < 1 || config.parallel > kMostParallel) {
     return ConfigProblem{"parallel", 0, absl::StrCat("'parallel' must be from 1 to ", kMostParallel)};
   }
+  if (config.target_task_size_mib < 1) {
+    return ConfigProblem{"target_task_size", 0, "'target_task_size' must be at least 1 (MiB)"};
+  }
   if (config.parallel_min_table_size_mib < 0) {
     return ConfigProblem{"parallel_min_table_size", 0, "'parallel_min_table_size' can't be negative"};
   }

@@ -75,6 +75,7 @@ struct Config {
   TableFilter filter;
   std::vector<HypertableConfig> hypertables;
   int64_t parallel_min_table_size_mib = 128;
+  int64_t target_task_size_mib = 512;  // What one range aims at.
   ForeignKeysPriority foreign_keys_priority = ForeignKeysPriority::kUnchecked;
   LogFormat log_format = LogFormat::kText;
   bool create_db = false;

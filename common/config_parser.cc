@@ -191,6 +191,7 @@ absl::Status ReadConfig(const YAML::Node& root, Config* config) {
        {"include_schemas", ListOf("include_schemas", "schemas", ParseIdentifier, &filter.include_schemas)},
        {"exclude_schemas", ListOf("exclude_schemas", "schemas", ParseIdentifier, &filter.exclude_schemas)},
        {"hypertable_configs", [=](const YAML::Node& value) { return ReadHypertables(value, &config->hypertables); }},
+       {"target_task_size", Integer("target_task_size", &config->target_task_size_mib)},
        {"parallel_min_table_size", Integer("parallel_min_table_size", &config->parallel_min_table_size_mib)},
        {"foreign_keys_priority", Word<ForeignKeysPriority>("foreign_keys_priority",
                                                            {{"immediate", ForeignKeysPriority::kImmediate},

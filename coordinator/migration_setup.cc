@@ -327,6 +327,7 @@ PlannerInput MigrationSetup::MakePlannerInput() const {
                      profiles_,       compression_, post_data_,    restored_relations_};
   input.source_now_microseconds = record_.source_now_microseconds;
   input.sort_budget_bytes = options_.sort_budget_bytes;
+  input.target_task_bytes = options_.config.target_task_size_mib << 20;
   return input;
 }
 

@@ -165,7 +165,7 @@ class LoadPlanner {
     return std::max<int64_t>(4096, in_.sort_budget_bytes / 1024 / std::max(1, in_.config.parallel));
   }
 
-  // Into how many pieces of equal time one chunk is cut.
+  // Into how many pieces one chunk is cut.
   int64_t PiecesOf(const HypertableSpec& hypertable, const EffectiveCompression* compression, double rows,
                    double bytes) const {
     int64_t pieces = static_cast<int64_t>(std::ceil(bytes / static_cast<double>(in_.target_task_bytes)));
@@ -213,16 +213,20 @@ class LoadPlanner {
     const double rows = share * static_cast<double>(plan.estimated_rows);
     // Unsorted rows of one chunk in several transactions would be compressed in several orders: one piece.
     const int64_t pieces = direct && !sorted ? 1 : PiecesOf(hypertable, compression, rows, bytes);
-    for (int64_t piece = 0; piece < pieces; ++piece) {
-      const int64_t piece_start = start + hypertable.chunk_interval / pieces * piece;
-      const int64_t piece_end = piece + 1 < pieces ? start + hypertable.chunk_interval / pieces * (piece + 1)
-                                                   : start + hypertable.chunk_interval;
-      PlannedTask copy = MakeTimeCopy(hypertable, id, piece_start, piece_end, compression);
+    const int64_t end = start + hypertable.chunk_interval;
+    const int64_t step = hypertable.time_type == TimeType::kDate ? kMicrosecondsPerDay : 1;
+    std::vector<int64_t> bounds = profile.Cut(start, end, pieces, step);
+    bounds.insert(bounds.begin(), start);
+    bounds.push_back(end);
+    for (size_t piece = 0; piece + 1 < bounds.size(); ++piece) {
+      PlannedTask copy = MakeTimeCopy(hypertable, id, bounds[piece], bounds[piece + 1], compression);
       if (direct) AddDirectCompressSettings(copy.work.mutable_copy(), sorted);
       copy.task.gates = {prepared};
       copy.task.barrier = copied;
-      copy.task.sequence = sequence + 1 + std::min<int64_t>(piece, kSequenceStep / 2);
-      copy.task.estimated_bytes = static_cast<int64_t>(bytes / static_cast<double>(pieces));
+      copy.task.sequence = sequence + 1 + std::min<int64_t>(static_cast<int64_t>(piece), kSequenceStep / 2);
+      copy.task.estimated_bytes =
+          static_cast<int64_t>(profile.ShareOf(bounds[piece], bounds[piece + 1], hypertable.chunk_interval) *
+                               static_cast<double>(plan.estimated_bytes));
       builder_->AddTask(std::move(copy));
     }
     if (!compressed) return;

@@ -41,6 +41,13 @@ SELECT $internal
    AND $bound_finite
 )sql";
 
+constexpr char kCommonSql[] = R"sql(
+SELECT $internal, share
+  FROM pg_stats s, unnest(s.most_common_vals::text::$type[], s.most_common_freqs) AS common(t, share)
+ WHERE s.schemaname = $schema_literal AND s.tablename = $table_literal AND s.attname = $column_literal AND NOT s.inherited
+   AND $bound_finite
+)sql";
+
 std::string TypeName(TimeType type) {
   switch (type) {
     case TimeType::kTimestamptz:
@@ -115,21 +122,55 @@ std::string Fill(const char* sql, const HypertableSpec& hypertable, const TimePr
 
 }  // namespace
 
-double TimeProfile::ShareOf(int64_t start, int64_t end, int64_t chunk_interval) const {
-  if (histogram.size() < 2) {
-    const double chunks = std::max<double>(1, static_cast<double>(chunk_starts.size()));
-    return std::min(1.0, static_cast<double>(end - start) / static_cast<double>(chunk_interval) / chunks);
-  }
-  const auto below = [this](int64_t value) {  // Share of the rows below value.
-    const auto upper = std::upper_bound(histogram.begin(), histogram.end(), value);
-    if (upper == histogram.begin()) return 0.0;
-    if (upper == histogram.end()) return 1.0;
+double TimeProfile::ShareBelow(int64_t value) const {
+  const double all_common = common.empty() ? 0 : common.back().second;
+  const auto next = std::lower_bound(common.begin(), common.end(), value,
+                                     [](const auto& entry, int64_t wanted) { return entry.first < wanted; });
+  const double common_below = next == common.begin() ? 0 : (next - 1)->second;
+  if (histogram.size() < 2) return all_common > 0 ? common_below / all_common : 0;
+  double below = 1;
+  const auto upper = std::upper_bound(histogram.begin(), histogram.end(), value);
+  if (upper == histogram.begin()) {
+    below = 0;
+  } else if (upper != histogram.end()) {
     const auto lower = upper - 1;
-    const double width = static_cast<double>(*upper - *lower);
-    const double within = width > 0 ? static_cast<double>(value - *lower) / width : 0;
-    return (static_cast<double>(lower - histogram.begin()) + within) / static_cast<double>(histogram.size() - 1);
-  };
-  return below(end) - below(start);
+    const double width = static_cast<double>(*upper) - static_cast<double>(*lower);
+    const double within = width > 0 ? (static_cast<double>(value) - static_cast<double>(*lower)) / width : 0;
+    below = (static_cast<double>(lower - histogram.begin()) + within) / static_cast<double>(histogram.size() - 1);
+  }
+  return common_below + std::max(0.0, 1 - all_common) * below;
+}
+
+double TimeProfile::ShareOf(int64_t start, int64_t end, int64_t chunk_interval) const {
+  if (HasStatistics()) return ShareBelow(end) - ShareBelow(start);
+  const double chunks = std::max<double>(1, static_cast<double>(chunk_starts.size()));
+  return std::min(1.0, static_cast<double>(end - start) / static_cast<double>(chunk_interval) / chunks);
+}
+
+std::vector<int64_t> TimeProfile::Cut(int64_t start, int64_t end, int64_t pieces, int64_t step) const {
+  const double before = ShareBelow(start);
+  const double inside = ShareBelow(end) - before;
+  std::vector<int64_t> cuts;
+  for (int64_t i = 1; i < pieces; ++i) {
+    int64_t cut = start + (end - start) / pieces * i;
+    if (inside > 0) {
+      // The first value below which there are enough rows.
+      const double wanted = before + inside * static_cast<double>(i) / static_cast<double>(pieces);
+      cut = start;
+      for (int64_t most = end; cut < most;) {
+        const int64_t middle = cut + (most - cut) / 2;
+        if (ShareBelow(middle) >= wanted) {
+          most = middle;
+        } else {
+          cut = middle + 1;
+        }
+      }
+    }
+    const int64_t past = ((cut % step) + step) % step;
+    if (past > 0) cut += step - past;
+    if (cut > (cuts.empty() ? start : cuts.back()) && cut < end) cuts.push_back(cut);
+  }
+  return cuts;
 }
 
 absl::StatusOr<TimeProfile> ReadTimeBounds(PgSession* session, const HypertableSpec& hypertable) {
@@ -162,6 +203,11 @@ absl::Status ReadTimeChunks(PgSession* session, const HypertableSpec& hypertable
   HS_ASSIGN_OR_RETURN(const pqxx::result bounds, session->Query(Fill(kHistogramSql, hypertable, *profile)));
   for (const auto& row : bounds) profile->histogram.push_back(row[0].as<int64_t>());
   std::sort(profile->histogram.begin(), profile->histogram.end());
+  HS_ASSIGN_OR_RETURN(const pqxx::result common, session->Query(Fill(kCommonSql, hypertable, *profile)));
+  for (const auto& row : common) profile->common.emplace_back(row[0].as<int64_t>(), row[1].as<double>());
+  std::sort(profile->common.begin(), profile->common.end());
+  double sum = 0;
+  for (auto& [value, share] : profile->common) share = sum += share;
   return absl::OkStatus();
 }
 

@@ -7,6 +7,7 @@
 #define HYPERSHIFT_COORDINATOR_TIME_PROFILE_H_
 
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -23,11 +24,23 @@ struct TimeProfile {
   int64_t minimum = 0;  // Internal; of the finite values.
   int64_t maximum = 0;
   std::vector<int64_t> chunk_starts;  // Of chunks that hold rows, ascending.
-  // Bounds of buckets that hold equally many rows, as the planner's statistics have them; may be empty.
+  // As the planner's statistics have it, either may be empty: bounds of buckets that hold equally many rows, ascending;
+  // and values that many rows share, ascending, each with the share of all rows that have it or one before it here.
+  // Rows of these are not counted in the buckets.
   std::vector<int64_t> histogram;
+  std::vector<std::pair<int64_t, double>> common;
 
-  // Share of the rows in [start, end), 0 to 1, by the histogram; by equal shares of the chunks without one.
+  // Share of the rows in [start, end), 0 to 1, by the statistics; by equal shares of the chunks without any.
   double ShareOf(int64_t start, int64_t end, int64_t chunk_interval) const;
+  // Where to cut [start, end) into `pieces` of equally many rows: ascending, all inside. Multiples of `step` only, and
+  // a value is never cut in two, so there may be fewer. Without statistics the pieces are equally long. How wrong it
+  // can be: by the buckets that a piece begins and ends in, 1 % of the table each by default.
+  std::vector<int64_t> Cut(int64_t start, int64_t end, int64_t pieces, int64_t step) const;
+
+ private:
+  bool HasStatistics() const { return histogram.size() >= 2 || !common.empty(); }
+  // Share of the rows below `value`.
+  double ShareBelow(int64_t value) const;
 };
 
 // NULL, infinities, minimum and maximum. Without a time index only what statistics and constraints can tell.
@@ -35,7 +48,7 @@ absl::StatusOr<TimeProfile> ReadTimeBounds(PgSession* session, const HypertableS
 // The highest finite value alone, for an integer time column without an index: what "old" is measured from. Reads the
 // whole table.
 absl::Status ReadTimeMaximum(PgSession* session, const HypertableSpec& hypertable, TimeProfile* profile);
-// The chunks and the histogram, into a profile that ReadTimeBounds has made. Needs a time index.
+// The chunks and the statistics, into a profile that ReadTimeBounds has made. Needs a time index.
 absl::Status ReadTimeChunks(PgSession* session, const HypertableSpec& hypertable, TimeProfile* profile);
 
 }  // namespace hypershift

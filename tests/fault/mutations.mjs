@@ -109,6 +109,11 @@ export const mutations = [
     test: fault('fencing.test.mjs', 'a coordinator that waits while the leader plans and copies'),
   },
   {
+    name: 'a range of time ends before the next begins', file: 'coordinator/planner.cc',
+    edits: [['" AND ", time, " < ",', '" AND ", time, " <= ",']],
+    test: library('CoordinatorPlannerTest.EveryRowLiesInOneRange', ['--source']),
+  },
+  {
     name: "a worker's own servers are compared", file: 'coordinator/migration_placement.cc',
     edits: [['    if (difference.empty()) return absl::OkStatus();\n', '    if (difference.empty() || what != nullptr) return absl::OkStatus();\n']],
     test: product('replicas.test.mjs', 'a worker whose own servers are others is refused'),

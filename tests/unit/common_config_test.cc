@@ -46,6 +46,7 @@ hypertable_configs:
       segmentby: [origin]
       orderby: [date desc, '"Delay" nulls first']
 parallel_min_table_size: 64
+target_task_size: 32
 foreign_keys_priority: deferred
 log_format: json
 create_db: yes
@@ -77,6 +78,7 @@ TEST(ParseConfigTest, ReadsEveryKey) {
   EXPECT_THAT(hypertable.compress->orderby,
               ElementsAre(OrderByColumn{"date", true, true}, OrderByColumn{"Delay", false, true}));
   EXPECT_EQ(config.parallel_min_table_size_mib, 64);
+  EXPECT_EQ(config.target_task_size_mib, 32);
   EXPECT_EQ(config.foreign_keys_priority, ForeignKeysPriority::kDeferred);
   EXPECT_EQ(config.log_format, LogFormat::kJson);
   EXPECT_TRUE(config.create_db && config.drop_incompatible_hypertable_constraints && config.ignore_missing_time_index &&
@@ -89,6 +91,7 @@ TEST(ParseConfigTest, DefaultsAreTheDocumentedOnes) {
     EXPECT_EQ(config.source, "");
     EXPECT_EQ(config.parallel, 8);
     EXPECT_EQ(config.parallel_min_table_size_mib, 128);
+    EXPECT_EQ(config.target_task_size_mib, 512);
     EXPECT_EQ(config.foreign_keys_priority, ForeignKeysPriority::kUnchecked);
     EXPECT_EQ(config.log_format, LogFormat::kText);
     EXPECT_FALSE(config.verify || config.create_db || config.drop_incompatible_hypertable_constraints ||
