@@ -25,6 +25,8 @@ const lostWrites = ['replace_load', 'store_snapshot'];
 
 // Ends the first run in mid-copy, so that there is something to resume.
 const interruption = 'worker.commit_sent[KIND_COPY]=exit@3';
+// Holds a run up until others had their say: the whole takes no longer than a program needs to start on a slow machine.
+const delay = 'worker.copy_end[KIND_COPY]=pause:3s';
 
 const groups = [];
 function add(scene, name, rules, { helpers = [] } = {}) {
@@ -62,14 +64,14 @@ for (const action of actions) {
     add('clone', `${point} ${action}`, rules);
     add('clone', `${point}[Fail] ${action}`, [rule(point, 'Fail', action)], { helpers: ['worker.copy_end[KIND_COPY]=error'] });
     for (const method of ['Register', 'Synchronize']) {
-      add('clone', `keeper's ${point}[${method}] ${action}`, [`keeper:${rule(point, method, action)}`]);
+      add('clone', `keeper's ${point}[${method}] ${action}`, [`keeper:${rule(point, method, action)}`], { helpers: [delay] });
     }
   }
   for (const point of ['worker.snapshot_import', 'worker.snapshot_export']) {
     // The worker's own keeper; then, as copies export nothing, a copy.
     const passes = point === 'worker.snapshot_import' ? ['@1', '@2'] : ['@1'];
     add('clone', `${point} ${action}`, passes.map((pass) => rule(point, '', action, pass)));
-    add('clone', `keeper's ${point} ${action}`, [`keeper:${rule(point, '', action)}`]);
+    add('clone', `keeper's ${point} ${action}`, [`keeper:${rule(point, '', action)}`], { helpers: [delay] });
   }
 
   for (const point of journalPoints) {
@@ -81,7 +83,7 @@ for (const action of actions) {
     add('clone', `${point}[give_up_lead] ${action}`, [rule(point, 'give_up_lead', action)]);
     add('lost', `${point} ${action}, without a keeper`, lostWrites.map((write) => rule(point, write, action)), { helpers: [interruption] });
     add('verify', `${point} ${action}, verifying`, [rule(point, 'replace_verifications', action)]);
-    add('steered', `${point}[steering] ${action}`, [rule(point, 'steering', action)]);
+    add('steered', `${point}[steering] ${action}`, [rule(point, 'steering', action)], { helpers: [delay] });
     add('cancelled', `${point}[revoke_leases] ${action}`, [rule(point, 'revoke_leases', action)]);
     add('machines', `${point}[terminate] ${action}`, [rule(point, 'terminate', action)]);
   }
