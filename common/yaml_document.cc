@@ -116,7 +116,7 @@ absl::Status ReadYaml(absl::string_view yaml, absl::string_view file_name,
                       const std::function<absl::Status(const YAML::Node& root)>& read) {
   if (yaml.size() > kMostBytes) return absl::InvalidArgumentError(absl::StrCat(file_name, ": larger than 16 MiB"));
   const absl::Status status = ReadDocument(yaml, read);
-  if (status.ok()) return status;
+  if (status.ok()) return absl::OkStatus();
   const absl::string_view message = status.message();
   const bool has_line = !message.empty() && absl::ascii_isdigit(message[0]);
   return absl::InvalidArgumentError(absl::StrCat(file_name, has_line ? ":" : ": ", message));
