@@ -289,6 +289,8 @@ absl::Status WorkerImpl::Register() {
   LearnMigration(response.migration_id());
   registered_ = true;
   connected_ = true;
+  // That was another coordinator's word. This one sends workers home itself when it needs them no more.
+  finish_ = false;
   LogInfo("registered", {{"worker", options_.name}, {"migration", response.migration_id()}});
   return absl::OkStatus();
 }
@@ -314,8 +316,10 @@ absl::Status WorkerImpl::Synchronize() {
   HS_ASSIGN_OR_RETURN(const v1::SynchronizeResponse response, client_.Synchronize(request));
   connected_ = true;
   Apply(response);
-  // The coordinator has no news in this phase, so it might answer at once, again and again.
-  if (ending && absl::Now() - sent < kEndingWait) absl::SleepFor(kEndingWait - (absl::Now() - sent));
+  // It might answer at once, again and again: there is no news for a worker that ends, and always some for one whose task
+  // takes a while to break off.
+  const bool repeats = ending || response.revoked_size() > 0;
+  if (repeats && absl::Now() - sent < kEndingWait) absl::SleepFor(kEndingWait - (absl::Now() - sent));
   return absl::OkStatus();
 }
 

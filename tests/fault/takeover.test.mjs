@@ -230,3 +230,29 @@ test('a leader that takes long to begin keeps the lead', async (t) => {
   assert.equal(value(move.to, 'SELECT epoch FROM _hypershift.leader'), '1');
   move.assertWhole();
 });
+
+// Promise: a worker that was sent home, and that still has to end what it runs, stays when the same command goes on meanwhile.
+test('a worker that was on its way home stays for the next coordinator', async (t) => {
+  const move = scene.move(schema);
+  const proxy = await FaultProxy.start({ port: scene.target.port }, { rate: 2e6 });
+  t.after(async () => {
+    move.end();
+    await proxy.stop();
+  });
+  const first = move.coordinator();
+  // Of one slot, so that it has nothing to do between two ranges.
+  const worker = move.worker({ slots: 1, to: move.to.replace(`:${scene.target.port}/`, `:${proxy.port}/`) });
+  await until('a range', async () => await move.count("kind = 'copy' AND state = 'done'") > 0, 180);
+  await until('copies that run', async () => await move.count("kind = 'copy' AND state = 'leased' AND session_pid IS NOT NULL") > 0);
+  proxy.silence({ milliseconds: 20_000 });  // What it breaks off can't end.
+  first.child.kill('SIGINT');
+  await sleep(100);
+  first.child.kill('SIGINT');
+  assert.equal((await first.done).code, 130);
+  assert.equal(worker.child.exitCode, null);
+  const second = move.coordinator();
+  await move.untilStatus('the worker there', ({ workers }) => workers.length > 0);
+  proxy.rate = 0;
+  await move.endsWell(second, worker);
+  move.assertWhole();
+});
