@@ -30,29 +30,36 @@ async function run(t, schema, hosts, how = {}) {
   return move.copySeconds();
 }
 
+// How many times as fast `second` is as `first`, which resolve with seconds: by the best of each, as whatever else the machine
+// does only ever adds, and once is enough where nothing does.
+async function ratioOf(t, first, second, enough) {
+  let [a, b] = [Infinity, Infinity];
+  for (let round = 0; round < 3 && !(a / b >= enough); ++round) {
+    a = Math.min(a, await first());
+    b = Math.min(b, await second());
+    t.diagnostic(`${a.toFixed(1)} s and ${b.toFixed(1)} s: ${(a / b).toFixed(2)} x`);
+  }
+  assert.ok(a / b >= enough, `${a} s and ${b} s: ${a / b}`);
+  return { first: a, second: b };
+}
+
 test('four workers on capped links are at least 3.6 times as fast as one', async (t) => {
   const schema = tables(32, 2);
-  const [one, four] = [await run(t, schema, names.slice(0, 1)), await run(t, schema, names)];
-  t.diagnostic(`one worker ${one.toFixed(1)} s, four workers ${four.toFixed(1)} s: ${(one / four).toFixed(2)} x`);
-  assert.ok(one / four >= 3.6, `${one} s and ${four} s: ${one / four}`);
+  const { first } = await ratioOf(t, () => run(t, schema, names.slice(0, 1)), () => run(t, schema, names), 3.6);
   // By the cap alone, so that a link that was none would show.
-  assert.ok(one > 64e6 / rate * 0.9, `${one} s for 64 MB at ${rate} bytes a second`);
+  assert.ok(first > 64e6 / rate * 0.9, `${first} s for 64 MB at ${rate} bytes a second`);
 });
 
 // 50 ms each way, so that an answer takes 100.
 test('50 ms to the target cost at most 10 %', async (t) => {
   const schema = tables(16, 2);
   // The same way for both: only the delay differs.
-  const near = await FaultProxy.start({ host: world.hosts.target.address, port: world.target.port }, { address: world.hosts.one.router, chunks: 64 });
-  const far = await FaultProxy.start({ host: world.hosts.target.address, port: world.target.port }, { address: world.hosts.one.router, chunks: 64, delay: 50 });
+  const to = { host: world.hosts.target.address, port: world.target.port };
+  const near = await FaultProxy.start(to, { address: world.hosts.one.router, chunks: 64 });
+  const far = await FaultProxy.start(to, { address: world.hosts.one.router, chunks: 64, delay: 50 });
   t.after(() => Promise.all([near.stop(), far.stop()]));
-  const seconds = [];
-  for (const proxy of [near, far]) {
-    seconds.push(await run(t, schema, ['one'], {
-      slots: 4, more: (move) => ['-t', move.to.replace(/@[^/]*/, `@${world.hosts.one.router}:${proxy.port}`)],
-    }));
-  }
-  const [without, delayed] = seconds;
-  t.diagnostic(`${without.toFixed(1)} s without a delay, ${delayed.toFixed(1)} s with 50 ms: ${(without / delayed).toFixed(2)} x`);
-  assert.ok(without / delayed >= 0.9, `${without} s and ${delayed} s: ${without / delayed}`);
+  const by = (proxy) => run(t, schema, ['one'], {
+    slots: 4, more: (move) => ['-t', move.to.replace(/@[^/]*/, `@${world.hosts.one.router}:${proxy.port}`)],
+  });
+  await ratioOf(t, () => by(near), () => by(far), 0.9);
 });
