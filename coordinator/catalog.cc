@@ -4,6 +4,7 @@
 #include <functional>
 
 #include "absl/strings/str_cat.h"
+#include "common/source_partitions.h"
 #include "common/status_macros.h"
 #include "coordinator/catalog_sql.h"
 #include "coordinator/type_traits.h"
@@ -61,6 +62,42 @@ absl::Status ReadTables(PgSession* session, Catalog* catalog) {
   return absl::OkStatus();
 }
 
+// What a partitioned table holds is what its leaves hold.
+absl::Status AddLeaves(PgSession* session, Catalog* catalog) {
+  for (const auto& [oid, leaf] : catalog->tables) {
+    if (!leaf.is_partition || leaf.kind == 'p') continue;
+    const Table* child = &leaf;
+    while (child->is_partition) {
+      auto parent = catalog->tables.find(child->parent);
+      if (parent == catalog->tables.end()) break;
+      Table& above = parent->second;
+      child = &above;
+      if (leaf.kind != 'r') {
+        above.has_foreign_leaf = true;
+        continue;
+      }
+      above.leaves.push_back(oid);
+      above.heap_bytes += leaf.heap_bytes;
+      above.total_bytes += leaf.total_bytes;
+      above.rows += leaf.rows;
+      above.writes += leaf.writes;
+      for (Column& column : above.columns) {
+        const Column* part = leaf.FindColumn(column.name);
+        if (part != nullptr) column.distinct = std::max(column.distinct, part->distinct);
+      }
+    }
+  }
+  for (auto& [oid, table] : catalog->tables) {
+    if (table.kind != 'p' || table.is_partition) continue;
+    std::vector<SourcePartition> leaves;
+    for (Oid leaf : table.leaves) leaves.push_back({leaf, catalog->tables.at(leaf).filenode});
+    // Not by SourcePartitionsSql, which would lock every partition for as long as this transaction holds the snapshot.
+    HS_ASSIGN_OR_RETURN(const pqxx::result rows, session->Query(DigestSql(leaves)));
+    table.source_partitions = Text(rows[0][0]);
+  }
+  return absl::OkStatus();
+}
+
 absl::StatusOr<TypeTable> ReadTypes(PgSession* session) {
   TypeTable types;
   HS_ASSIGN_OR_RETURN(const pqxx::result rows, session->Query(kTypesSql));
@@ -103,6 +140,7 @@ absl::Status ReadIndexes(PgSession* session, Catalog* catalog) {
     index.valid = Flag(row[4]);
     index.partial = Flag(row[5]);
     index.method = Text(row[6]);
+    index.attached = Flag(row[9]);
     index.key_columns.push_back(Text(row[8]));
   }
   return absl::OkStatus();
@@ -246,6 +284,7 @@ absl::StatusOr<Catalog> ReadCatalog(PgSession* session) {
   HS_RETURN_IF_ERROR(ReadServer(session, &catalog));
   HS_RETURN_IF_ERROR(ReadTables(session, &catalog));
   HS_RETURN_IF_ERROR(ReadColumns(session, &catalog));
+  HS_RETURN_IF_ERROR(AddLeaves(session, &catalog));
   HS_RETURN_IF_ERROR(ReadIndexes(session, &catalog));
   HS_RETURN_IF_ERROR(ReadConstraints(session, &catalog));
   HS_RETURN_IF_ERROR(ReadSequences(session, &catalog));

@@ -59,6 +59,12 @@ struct Table {
   int64_t writes = 0;       // Inserts, updates and deletes that the statistics have counted.
   std::vector<Column> columns;
 
+  // Of a partitioned table, whose sizes, rows and writes are then those of its leaves: the leaves that are ordinary
+  // tables, on any level below; whether there are others; and what SourcePartitionsSql says of them.
+  std::vector<Oid> leaves;
+  bool has_foreign_leaf = false;
+  std::string source_partitions;
+
   const Column* FindColumn(const std::string& name) const;
 };
 
@@ -69,6 +75,7 @@ struct Index {
   bool unique = false;
   bool valid = true;
   bool partial = false;
+  bool attached = false;  // Part of a partitioned table's index.
   std::string method;
   std::vector<std::string> key_columns;  // Empty names stand for expressions.
 };

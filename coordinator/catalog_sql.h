@@ -63,7 +63,7 @@ SELECT t.oid, t.typname, t.typtype, t.typcategory, t.typbasetype, t.typelem, t.t
 
 inline constexpr char kIndexesSql[] = R"sql(
 SELECT i.indexrelid, ic.relname, i.indrelid, i.indisunique, i.indisvalid, i.indpred IS NOT NULL, am.amname, k.position,
-       coalesce(a.attname, '')
+       coalesce(a.attname, ''), EXISTS (SELECT 1 FROM pg_inherits h WHERE h.inhrelid = i.indexrelid)
   FROM pg_index i
   JOIN pg_class ic ON ic.oid = i.indexrelid
   JOIN pg_class tc ON tc.oid = i.indrelid

@@ -49,7 +49,9 @@ std::string SourceCopySql(const Table& table, const CopyShape& shape) {
     // COPY of a table reads its own rows only, not its children's.
     return absl::StrCat("COPY ", table.name.Quoted(), ListOrNothing(columns), " TO STDOUT", FormatClause(table));
   }
-  return absl::StrCat("COPY (SELECT ", columns, " FROM ONLY ", table.name.Quoted(),
+  const bool all = table.kind == 'p' && shape.leaf == nullptr;
+  const QualifiedName& name = shape.leaf != nullptr ? shape.leaf->name : table.name;
+  return absl::StrCat("COPY (SELECT ", columns, " FROM ", all ? "" : "ONLY ", name.Quoted(),
                       shape.where.empty() ? "" : absl::StrCat(" WHERE ", shape.where),
                       shape.order_by.empty() ? "" : absl::StrCat(" ORDER BY ", shape.order_by), ") TO STDOUT",
                       FormatClause(table));

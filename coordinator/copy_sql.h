@@ -20,8 +20,9 @@ std::vector<const Column*> CopiedColumns(const Table& table);
 v1::CopyFormat CopyFormatFor(const Table& table);
 
 struct CopyShape {
-  std::string where;     // A condition on the table's rows; empty = all.
-  std::string order_by;  // Empty = as they come.
+  const Table* leaf = nullptr;  // The partition to read; null = the table itself, and if it is partitioned all of it.
+  std::string where;            // A condition on the table's rows; empty = all.
+  std::string order_by;         // Empty = as they come.
 };
 
 // COPY … TO STDOUT on the source; rows of the table itself, never of its children.

@@ -5,7 +5,6 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_replace.h"
 #include "absl/strings/strip.h"
 #include "common/names.h"
 #include "coordinator/copy_sql.h"
@@ -87,6 +86,7 @@ class FinishingPlanner {
           absl::StrCat("constraint ", bad.constraint->name, " of ", table->second.name.Display(), ": ", bad.reason));
     }
     for (const HypertableSpec& hypertable : in_.hypertables) {
+      ReportLeaves(*hypertable.table);
       for (const Index* index : FindIncompatibleIndexes(hypertable, in_.catalog)) {
         incompatible_.insert(index->oid);
         left_out_->push_back(absl::StrCat("unique index ", index->name, " of ", hypertable.table->name.Display(),
@@ -95,13 +95,29 @@ class FinishingPlanner {
     }
   }
 
-  // pg_dump writes ALTER TABLE ONLY, which a hypertable refuses.
+  // What only single partitions had has no place in a hypertable.
+  void ReportLeaves(const Table& table) {
+    if (table.leaves.empty()) return;
+    constexpr size_t kShown = 3;
+    std::string names;
+    std::string own;
+    for (size_t i = 0; i < table.leaves.size(); ++i) {
+      const Oid leaf = table.leaves[i];
+      if (i < kShown) absl::StrAppend(&names, i == 0 ? "" : ", ", in_.catalog.tables.at(leaf).name.Display());
+      for (const Index* index : in_.catalog.IndexesOf(leaf)) {
+        if (!index->attached) absl::StrAppend(&own, own.empty() ? "" : ", ", index->name);
+      }
+    }
+    if (table.leaves.size() > kShown) absl::StrAppend(&names, " and ", table.leaves.size() - kShown, " more");
+    left_out_->push_back(
+        absl::StrCat("partitions of ", table.name.Display(), ", whose rows go into the hypertable: ", names));
+    if (own.empty()) return;
+    left_out_->push_back(absl::StrCat("indexes that only single partitions of ", table.name.Display(),
+                                      " have: a hypertable's are on all its chunks: ", own));
+  }
+
   std::string SqlFor(const SchemaEntry& entry, Oid table) const {
-    if (hypertables_.count(table) == 0) return entry.sql;
-    constexpr absl::string_view kOnly = "ALTER TABLE ONLY ";
-    std::string sql = entry.sql;
-    if (absl::StartsWith(sql, kOnly)) sql = absl::StrCat("ALTER TABLE ", sql.substr(kOnly.size()));
-    return absl::StrReplaceAll(sql, {{"\nALTER TABLE ONLY ", "\nALTER TABLE "}});
+    return hypertables_.count(table) == 0 ? entry.sql : WithoutOnly(entry.sql);
   }
 
   Oid TableOf(const SchemaEntry& entry) const {
@@ -119,6 +135,12 @@ class FinishingPlanner {
   bool IsMaterializedView(Oid oid) const {
     auto found = in_.catalog.tables.find(oid);
     return found != in_.catalog.tables.end() && found->second.kind == 'm';
+  }
+
+  // On the target.
+  bool IsPartitioned(Oid oid) const {
+    auto found = in_.catalog.tables.find(oid);
+    return found != in_.catalog.tables.end() && found->second.kind == 'p' && hypertables_.count(oid) == 0;
   }
 
   void PlanSequences() {
@@ -161,7 +183,8 @@ class FinishingPlanner {
   // create_hypertable would have made one; it was told not to, because the source's own index usually does.
   void AddMissingTimeIndex(Oid oid, int id, Chain* chain) {
     for (const HypertableSpec& hypertable : in_.hypertables) {
-      if (hypertable.table->oid != oid || hypertable.time_index != nullptr) continue;
+      if (hypertable.table->oid != oid) continue;
+      if (hypertable.time_index != nullptr && hypertable.time_index->table == oid) continue;
       chain->Add(MakeStatements(TaskKind::KIND_INDEX, id, "time index",
                                 {absl::StrCat("CREATE INDEX ON ", hypertable.table->name.Quoted(), " (",
                                               QuoteIdentifier(hypertable.config->time_column_name), " DESC)")}));
@@ -187,7 +210,7 @@ class FinishingPlanner {
     }
     std::string sql = SqlFor(entry, key.table);
     // A partitioned table's foreign key can't be NOT VALID.
-    if (in_.config.foreign_keys_priority == ForeignKeysPriority::kUnchecked && table.kind != 'p' &&
+    if (in_.config.foreign_keys_priority == ForeignKeysPriority::kUnchecked && !IsPartitioned(key.table) &&
         !absl::EndsWith(sql, " NOT VALID;")) {
       sql = absl::StrCat(absl::StripSuffix(sql, ";"), " NOT VALID;");
     }
@@ -202,12 +225,8 @@ class FinishingPlanner {
       if (referenced != ids_.end() && referenced->second != id)
         planned.task.gates.push_back(KeysBarrier(referenced->second));
     }
-    auto partitioned = [this](Oid oid) {
-      auto found = in_.catalog.tables.find(oid);
-      return found != in_.catalog.tables.end() && found->second.kind == 'p';
-    };
     // A partitioned table's key is valid only when every partition's index has been attached to it.
-    if (partitioned(key.table) || partitioned(key.referenced_table)) planned.task.gates.push_back(kAttachedBarrier);
+    if (IsPartitioned(key.table) || IsPartitioned(key.referenced_table)) planned.task.gates.push_back(kAttachedBarrier);
     auto before = last_foreign_key_.find(id);
     if (before != last_foreign_key_.end()) planned.task.gates.push_back(before->second);
     last_foreign_key_[id] = planned.task.barrier;

@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <set>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/str_replace.h"
 #include "absl/time/civil_time.h"
 #include "absl/time/time.h"
 #include "common/names.h"
@@ -57,11 +59,24 @@ absl::StatusOr<const Table*> FindTableFor(const HypertableConfig& config, const 
     return absl::InvalidArgumentError(
         absl::StrCat(Place(config), ": the source has no such table", DidYouMean(config.table.Display(), names)));
   }
-  if (table->kind == 'p' || table->is_partition || table->has_children) {
+  if (table->is_partition) {
     return absl::InvalidArgumentError(absl::StrCat(
-        Place(config), ": a partitioned or inherited table can't become a hypertable yet: remove the entry"));
+        Place(config),
+        ": it is a partition: name the partitioned table, which becomes one hypertable with all its rows"));
   }
-  if (table->kind != 'r') {
+  if (table->has_foreign_leaf) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(Place(config),
+                     ": a partition of it is a foreign table, whose rows stay where they are: detach it, or "
+                     "remove the entry"));
+  }
+  if (table->kind == 'r' && table->has_children) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(Place(config),
+                     ": a table with inheritance children can't become a hypertable: move their rows into it, or make "
+                     "it a partitioned table, or remove the entry"));
+  }
+  if (table->kind != 'r' && table->kind != 'p') {
     return absl::InvalidArgumentError(absl::StrCat(Place(config), ": it is no ordinary table: remove the entry"));
   }
   return table;
@@ -101,7 +116,12 @@ const Index* FindTimeIndex(const Catalog& catalog, const Table& table, const std
       return index;
     }
   }
-  return nullptr;
+  const Index* of_leaves = nullptr;
+  for (Oid leaf : table.leaves) {
+    of_leaves = FindTimeIndex(catalog, catalog.tables.at(leaf), column);
+    if (of_leaves == nullptr) return nullptr;
+  }
+  return of_leaves;
 }
 
 absl::Status CheckCompressColumns(const HypertableConfig& config, const Table& table) {
@@ -247,6 +267,42 @@ std::string TimeDisplay(TimeType type, int64_t internal) {
   const std::string text = Timestamp(internal);
   const bool whole_day = internal % kMicrosecondsPerDay == 0;
   return absl::StrCat(whole_day ? text.substr(0, text.find(' ')) : text, era);
+}
+
+std::string WithoutPartitions(const std::string& create_table_sql) {
+  // "\n)\nPARTITION BY RANGE (…);" ends the statement; expressions in it may hold anything in quotes.
+  const size_t clause = create_table_sql.rfind("\n)\nPARTITION BY ");
+  if (clause == std::string::npos) return create_table_sql;
+  char quote = 0;
+  size_t end = clause;
+  for (; end < create_table_sql.size(); ++end) {
+    const char c = create_table_sql[end];
+    if (quote != 0) {
+      if (c == quote) quote = 0;
+    } else if (c == '\'' || c == '"') {
+      quote = c;
+    } else if (c == ';') {
+      break;
+    }
+  }
+  return absl::StrCat(create_table_sql.substr(0, clause + 2), create_table_sql.substr(end));
+}
+
+std::string WithoutOnly(const std::string& sql) {
+  std::string text = absl::StrReplaceAll(sql, {{"\nALTER TABLE ONLY ", "\nALTER TABLE "}});
+  constexpr absl::string_view kAlter = "ALTER TABLE ONLY ";
+  if (absl::StartsWith(text, kAlter)) return absl::StrCat("ALTER TABLE ", text.substr(kAlter.size()));
+  if (!absl::StartsWith(text, "CREATE INDEX ") && !absl::StartsWith(text, "CREATE UNIQUE INDEX ")) return text;
+  // Behind the index's name, which may hold anything in quotes.
+  constexpr absl::string_view kOn = " ON ONLY ";
+  bool quoted = false;
+  for (size_t i = 0; i < text.size(); ++i) {
+    if (text[i] == '"') quoted = !quoted;
+    if (quoted || text[i] != ' ' || !absl::StartsWith(text.substr(i, 4), " ON ")) continue;
+    if (absl::StartsWith(absl::string_view(text).substr(i), kOn)) text.replace(i, kOn.size(), " ON ");
+    break;
+  }
+  return text;
 }
 
 int64_t ChunkStart(int64_t value, int64_t chunk_interval) {

@@ -26,7 +26,9 @@ struct HypertableSpec {
   TimeType time_type = TimeType::kTimestamptz;
   int64_t chunk_interval = 0;             // Internal.
   std::optional<int64_t> compress_after;  // Internal.
-  const Index* time_index = nullptr;      // A valid whole btree index led by the time column; null = none.
+  // A valid whole btree index led by the time column, of the table itself or else of each of its partitions; null =
+  // none.
+  const Index* time_index = nullptr;
 };
 
 // kInvalidArgument, one line that names file place and remedy: no such table or column (with the nearest name), a type
@@ -49,6 +51,11 @@ std::vector<const Index*> FindIncompatibleIndexes(const HypertableSpec& hypertab
 std::string TimeLiteral(TimeType type, int64_t internal);
 // For people: 2001-01-05, 2001-01-05 12:00:00, 42.
 std::string TimeDisplay(TimeType type, int64_t internal);
+
+// The SQL that pg_dump has for the table, as that of a table without partitions; and for one of its indexes or
+// constraints without the ONLY that a hypertable refuses, and that would leave its chunks out.
+std::string WithoutPartitions(const std::string& create_table_sql);
+std::string WithoutOnly(const std::string& sql);
 
 // The start of the chunk that holds `value`: chunks begin at multiples of the interval.
 int64_t ChunkStart(int64_t value, int64_t chunk_interval);

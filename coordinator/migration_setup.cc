@@ -262,6 +262,12 @@ absl::Status MigrationSetup::ReadSchemaParts() {
   return absl::OkStatus();
 }
 
+bool MigrationSetup::IsHypertable(const SchemaEntry& entry) const {
+  return entry.type == "TABLE" && std::any_of(hypertables_.begin(), hypertables_.end(), [&](const auto& hypertable) {
+           return entry.catalog_class == kPgClassClass && hypertable.table->oid == entry.catalog_oid;
+         });
+}
+
 absl::Status MigrationSetup::RestoreSchema() {
   if (!hypertables_.empty()) {
     HS_ASSIGN_OR_RETURN(PgSession * session, journal_->Session());
@@ -276,7 +282,7 @@ absl::Status MigrationSetup::RestoreSchema() {
     if (entry.type == "SCHEMA" && absl::StartsWith(entry.sql, kCreateSchema)) {
       statements.push_back(absl::StrCat("CREATE SCHEMA IF NOT EXISTS ", entry.sql.substr(kCreateSchema.size())));
     } else {
-      statements.push_back(entry.sql);
+      statements.push_back(IsHypertable(entry) ? WithoutPartitions(entry.sql) : entry.sql);
     }
   }
   return WithContext(journal_->Advance(record_.id, JournalPhase::kHypertables, statements),
@@ -308,7 +314,6 @@ absl::Status MigrationSetup::ReadForPlan() {
   HS_ASSIGN_OR_RETURN(target_facts_, ReadTargetFacts(session));
   for (const HypertableSpec& hypertable : hypertables_) {
     TimeProfile& profile = profiles_[hypertable.table->oid];
-    profile.chunk_starts.clear();
     if (hypertable.time_index != nullptr) {
       HS_RETURN_IF_ERROR(ReadTimeChunks(holder_->session(), hypertable, &profile));
     } else if (hypertable.time_type == TimeType::kInteger && hypertable.compress_after.has_value()) {

@@ -66,6 +66,7 @@ class MigrationSetup {
   absl::Status ProveUnchanged();
   absl::Status RestartUnfinishedTables(const std::vector<TaskRow>& tasks);
   absl::Status ContinueFrom(JournalPhase phase);
+  bool IsHypertable(const SchemaEntry& entry) const;
   absl::Status RestoreSchema();
   absl::Status CreateHypertables();
   absl::Status WritePlan();

@@ -44,7 +44,7 @@ class LoadPlanner {
     plan.method = ranges.size() > 1 ? SplitMethod::kCtid : SplitMethod::kWhole;
     int64_t sequence = 0;
     for (const auto& [where, description] : ranges) {
-      PlannedTask copy = MakeCopy(table, id, {where, ""}, description);
+      PlannedTask copy = MakeCopy(table, id, {nullptr, where, ""}, description);
       copy.task.barrier = LoadBarrier(id);
       copy.task.sequence = ++sequence * kSequenceStep;
       copy.task.estimated_bytes = plan.estimated_bytes / static_cast<int64_t>(ranges.size());
@@ -108,14 +108,18 @@ class LoadPlanner {
     PlannedTask planned;
     planned.task.table = id;
     planned.task.kind = TaskKind::KIND_COPY;
-    planned.task.range_key = shape.where;
+    // Every leaf has the same blocks.
+    planned.task.range_key =
+        shape.leaf == nullptr ? shape.where : absl::StrCat(shape.leaf->name.Quoted(), " ", shape.where);
     planned.description = description;
     v1::CopyWork* copy = planned.work.mutable_copy();
     copy->set_source_sql(SourceCopySql(table, shape));
     copy->set_target_sql(TargetCopySql(table));
     copy->set_format(CopyFormatFor(table));
-    copy->set_source_oid(table.oid);
-    copy->set_source_filenode(table.filenode);
+    const Table& read = shape.leaf != nullptr ? *shape.leaf : table;
+    copy->set_source_oid(read.oid);
+    copy->set_source_filenode(read.filenode);
+    copy->set_source_partitions(read.source_partitions);
     copy->set_field_count(static_cast<int>(CopiedColumns(table).size()));
     return planned;
   }
@@ -296,16 +300,25 @@ class LoadPlanner {
   void PlanWithoutTimeIndex(const HypertableSpec& hypertable, int id, const TablePlan& plan) {
     const bool direct = plan.compressed && in_.target.direct_compress && !hypertable.compress_after.has_value();
     const BarrierId copied = builder_->AddBarrier(LoadBarrier(id));
-    const auto ranges = CtidRanges(*hypertable.table);
     int64_t sequence = 0;
-    for (const auto& [where, description] : ranges) {
-      PlannedTask copy = MakeCopy(*hypertable.table, id, {where, ""}, description);
-      SetRewritableFields(hypertable, copy.work.mutable_copy());
-      if (direct) AddDirectCompressSettings(copy.work.mutable_copy(), false);
-      copy.task.barrier = copied;
-      copy.task.sequence = ++sequence * kSequenceStep;
-      copy.task.estimated_bytes = plan.estimated_bytes / static_cast<int64_t>(ranges.size());
-      builder_->AddTask(std::move(copy));
+    const auto plan_blocks = [&](const Table& table, const Table* leaf) {
+      const auto ranges = CtidRanges(table);
+      for (const auto& [where, description] : ranges) {
+        PlannedTask copy =
+            MakeCopy(*hypertable.table, id, {leaf, where, ""},
+                     leaf == nullptr ? description : absl::StrCat(leaf->name.Display(), ": ", description));
+        SetRewritableFields(hypertable, copy.work.mutable_copy());
+        if (direct) AddDirectCompressSettings(copy.work.mutable_copy(), false);
+        copy.task.barrier = copied;
+        copy.task.sequence = ++sequence * kSequenceStep;
+        copy.task.estimated_bytes = table.total_bytes / static_cast<int64_t>(ranges.size());
+        builder_->AddTask(std::move(copy));
+      }
+    };
+    if (hypertable.table->kind == 'p') {
+      for (Oid leaf : hypertable.table->leaves) plan_blocks(in_.catalog.tables.at(leaf), &in_.catalog.tables.at(leaf));
+    } else {
+      plan_blocks(*hypertable.table, nullptr);
     }
     if (!plan.compressed) return;
     PlannedTask compress;

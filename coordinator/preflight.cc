@@ -84,6 +84,7 @@ class Preflight {
              nearest.empty() ? "" : absl::StrCat(" (did you mean '", nearest, "'?)"));
       }
     }
+    for (const HypertableSpec& hypertable : in_.hypertables) CheckLeavesAreWanted(*hypertable.table);
     CheckSchemaNames("include_schemas", in_.config.filter.include_schemas);
     CheckSchemaNames("exclude_schemas", in_.config.filter.exclude_schemas);
     for (const HypertableSpec& hypertable : in_.hypertables) {
@@ -93,6 +94,17 @@ class Preflight {
       }
     }
     if (in_.selection.tables.empty()) Warn("source: no table is left to migrate: check the filters and the database");
+  }
+
+  // Its rows are read through the partitioned table.
+  void CheckLeavesAreWanted(const Table& table) {
+    const auto& excluded = in_.config.filter.exclude_tables;
+    for (Oid leaf : table.leaves) {
+      const QualifiedName& name = in_.catalog.tables.at(leaf).name;
+      if (std::find(excluded.begin(), excluded.end(), name) == excluded.end()) continue;
+      Fail("exclude_tables: ", name.Display(), ": it is a partition of ", table.name.Display(),
+           ", which becomes one hypertable with all its rows: detach it on the source, or don't leave it out");
+    }
   }
 
   void CheckSchemaNames(const std::string& key, const std::vector<std::string>& names) {

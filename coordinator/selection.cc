@@ -9,15 +9,31 @@
 namespace hypershift {
 namespace {
 
-// A partition comes with the partitioned table that the filter names.
+// A partition comes with the partitioned table that the filter names, unless it is left out by its own name.
 bool IsSelected(const Config& config, const Catalog& catalog, const Table& table) {
   const Table* current = &table;
   for (int depth = 0; depth < 64; ++depth) {
+    const auto& excluded = config.filter.exclude_tables;
+    if (std::find(excluded.begin(), excluded.end(), current->name) != excluded.end()) return false;
     if (config.filter.Includes(current->name)) return true;
     if (!current->is_partition) return false;
     auto parent = catalog.tables.find(current->parent);
     if (parent == catalog.tables.end()) return false;
     current = &parent->second;
+  }
+  return false;
+}
+
+// A partition, on any level, of a table that becomes a hypertable: its rows go there.
+bool BecomesPartOfHypertable(const Config& config, const Catalog& catalog, const Table& table) {
+  const Table* current = &table;
+  while (current->is_partition) {
+    auto parent = catalog.tables.find(current->parent);
+    if (parent == catalog.tables.end()) return false;
+    current = &parent->second;
+    for (const HypertableConfig& hypertable : config.hypertables) {
+      if (hypertable.table == current->name) return true;
+    }
   }
   return false;
 }
@@ -167,7 +183,7 @@ class EntrySelector {
 
   // What belongs to a table that the filters leave out, and comments, need no mention.
   bool IsExpected(const SchemaEntry& entry) const {
-    if (entry.type == "COMMENT") return true;
+    if (entry.type == "COMMENT" || entry.type == "TABLE ATTACH" || entry.type == "INDEX ATTACH") return true;
     if (!BelongsToTable(entry.type)) return false;
     if (entry.catalog_class == kPgConstraintClass) {
       const auto constraint = catalog_.constraints.find(entry.catalog_oid);
@@ -200,7 +216,12 @@ Selection SelectTables(const Config& config, const Catalog& catalog) {
   selection.everything = filter.include_tables.empty() && filter.exclude_tables.empty() &&
                          filter.include_schemas.empty() && filter.exclude_schemas.empty();
   for (const auto& [oid, table] : catalog.tables) {
-    if (table.kind != 'm' && IsSelected(config, catalog, table)) selection.tables.insert(oid);
+    if (table.kind == 'm' || !IsSelected(config, catalog, table)) continue;
+    if (BecomesPartOfHypertable(config, catalog, table)) {
+      selection.everything = false;
+    } else {
+      selection.tables.insert(oid);
+    }
   }
   for (const auto& [oid, sequence] : catalog.sequences) {
     const bool selected = sequence.owner_table != 0 ? selection.tables.count(sequence.owner_table) > 0

@@ -16,9 +16,11 @@
 namespace hypershift {
 
 struct Selection {
-  std::set<Oid> tables;     // Ordinary, partitioned and foreign tables to be there on the target.
+  // Ordinary, partitioned and foreign tables to be there on the target; without the partitions of what becomes a
+  // hypertable.
+  std::set<Oid> tables;
   std::set<Oid> sequences;  // Whose values are set.
-  bool everything = true;   // No filter at all.
+  bool everything = true;   // Nothing is left out.
 };
 
 Selection SelectTables(const Config& config, const Catalog& catalog);

@@ -1,8 +1,10 @@
 #include "coordinator/time_profile.h"
 
 #include <algorithm>
+#include <map>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
 #include "common/names.h"
 #include "common/status_macros.h"
@@ -11,14 +13,14 @@ namespace hypershift {
 namespace {
 
 constexpr char kBoundsSql[] = R"sql(
-SELECT (SELECT 1 FROM ONLY $table WHERE $time IS NULL LIMIT 1),
+SELECT (SELECT 1 FROM $rows WHERE $time IS NULL LIMIT 1),
        $lowest_not_finite, $highest_not_finite,
-       (SELECT $internal FROM (SELECT $time AS t FROM ONLY $table WHERE $finite ORDER BY $time ASC LIMIT 1) f),
-       (SELECT $internal FROM (SELECT $time AS t FROM ONLY $table WHERE $finite ORDER BY $time DESC LIMIT 1) f)
+       (SELECT $internal FROM (SELECT $time AS t FROM $rows WHERE $finite ORDER BY $time ASC LIMIT 1) f),
+       (SELECT $internal FROM (SELECT $time AS t FROM $rows WHERE $finite ORDER BY $time DESC LIMIT 1) f)
 )sql";
 
 constexpr char kMaximumSql[] = R"sql(
-SELECT $internal FROM (SELECT max($time) AS t FROM ONLY $table WHERE $finite) f
+SELECT $internal FROM (SELECT max($time) AS t FROM $rows WHERE $finite) f
 )sql";
 
 // Hops from one chunk that holds rows to the next: the first row at or after a chunk's end tells where the next begins.
@@ -27,25 +29,49 @@ WITH RECURSIVE chunk(start) AS (
   SELECT floor($minimum::numeric / $interval)::bigint * $interval
   UNION ALL
   SELECT (SELECT floor(($internal)::numeric / $interval)::bigint * $interval
-            FROM (SELECT $time AS t FROM ONLY $table WHERE $time >= $next AND $finite ORDER BY $time LIMIT 1) f)
+            FROM (SELECT $time AS t FROM $rows WHERE $time >= $next AND $finite ORDER BY $time LIMIT 1) f)
     FROM chunk
    WHERE chunk.start IS NOT NULL AND chunk.start::numeric + $interval <= $maximum
 )
 SELECT start FROM chunk WHERE start IS NOT NULL
 )sql";
 
+// Of the table or its leaves: a partitioned table's own statistics are as old as the last ANALYZE that somebody ran by
+// hand. A leaf without statistics is taken for evenly filled.
+// OFFSET 0 keeps the values of other tables' columns, of other types, from being looked at first.
 constexpr char kHistogramSql[] = R"sql(
-SELECT $internal
-  FROM pg_stats s, unnest(s.histogram_bounds::text::$type[]) AS bounds(t)
- WHERE s.schemaname = $schema_literal AND s.tablename = $table_literal AND s.attname = $column_literal AND NOT s.inherited
-   AND $bound_finite
+SELECT s.oid, $internal
+  FROM ($statistics) s, unnest(s.histogram_bounds::text::$type[]) AS bounds(t)
+ WHERE $bound_finite
 )sql";
 
 constexpr char kCommonSql[] = R"sql(
-SELECT $internal, share
-  FROM pg_stats s, unnest(s.most_common_vals::text::$type[], s.most_common_freqs) AS common(t, share)
- WHERE s.schemaname = $schema_literal AND s.tablename = $table_literal AND s.attname = $column_literal AND NOT s.inherited
-   AND $bound_finite
+SELECT s.oid, $internal, share
+  FROM ($statistics) s, unnest(s.most_common_vals::text::$type[], s.most_common_freqs) AS common(t, share)
+ WHERE $bound_finite
+)sql";
+
+constexpr char kStatisticsSql[] = R"sql(
+SELECT c.oid, s.*
+  FROM pg_class c
+  JOIN pg_namespace n ON n.oid = c.relnamespace
+  JOIN pg_stats s ON s.schemaname = n.nspname AND s.tablename = c.relname AND s.attname = $column_literal
+                     AND NOT s.inherited
+ WHERE c.oid = ANY ($tables)
+OFFSET 0
+)sql";
+
+constexpr char kLeavesSql[] = R"sql(
+SELECT c.oid, format('%I.%I', n.nspname, c.relname), pg_table_size(c.oid)
+  FROM pg_class c
+  JOIN pg_namespace n ON n.oid = c.relnamespace
+ WHERE c.oid = ANY ($tables)
+)sql";
+
+constexpr char kLeafBoundsSql[] = R"sql(
+SELECT $internal
+  FROM (SELECT min($time) AS t FROM ONLY $leaf WHERE $finite UNION ALL SELECT max($time) FROM ONLY $leaf WHERE $finite) f
+ WHERE t IS NOT NULL
 )sql";
 
 std::string TypeName(TimeType type) {
@@ -90,20 +116,20 @@ std::string ChunkEndSql(TimeType type, int64_t chunk_interval) {
 
 std::string Fill(const char* sql, const HypertableSpec& hypertable, const TimeProfile& profile) {
   const std::string time = QuoteIdentifier(hypertable.config->time_column_name);
-  const std::string table = hypertable.table->name.Quoted();
+  const bool partitioned = hypertable.table->kind == 'p';
+  const std::string rows = absl::StrCat(partitioned ? "" : "ONLY ", hypertable.table->name.Quoted());
+  const std::vector<Oid> tables = partitioned ? hypertable.table->leaves : std::vector<Oid>{hypertable.table->oid};
   const std::string type = TypeName(hypertable.time_type);
   const bool integer = hypertable.time_type == TimeType::kInteger;
   const auto has_infinity = [&](const std::string& sign) {
-    return integer ? std::string("NULL")
-                   : absl::StrCat("(SELECT 1 FROM ONLY ", table, " WHERE ", time, " = '", sign, "infinity'::", type,
-                                  " LIMIT 1)");
+    return integer
+               ? std::string("NULL")
+               : absl::StrCat("(SELECT 1 FROM ", rows, " WHERE ", time, " = '", sign, "infinity'::", type, " LIMIT 1)");
   };
   const std::string finite = integer
                                  ? absl::StrCat(time, " IS NOT NULL")
                                  : absl::StrCat(time, " > '-infinity'::", type, " AND ", time, " < 'infinity'::", type);
   return absl::StrReplaceAll(sql, {
-                                      {"$table_literal", QuoteLiteral(hypertable.table->name.name)},
-                                      {"$schema_literal", QuoteLiteral(hypertable.table->name.schema)},
                                       {"$column_literal", QuoteLiteral(hypertable.config->time_column_name)},
                                       {"$lowest_not_finite", has_infinity("-")},
                                       {"$highest_not_finite", has_infinity("")},
@@ -116,13 +142,34 @@ std::string Fill(const char* sql, const HypertableSpec& hypertable, const TimePr
                                       {"$next", ChunkEndSql(hypertable.time_type, hypertable.chunk_interval)},
                                       {"$type", type},
                                       {"$time", time},
-                                      {"$table", table},
+                                      {"$tables", absl::StrCat("'{", absl::StrJoin(tables, ","), "}'::oid[]")},
+                                      {"$rows", rows},
                                   });
+}
+
+std::string FillStatistics(const char* sql, const HypertableSpec& hypertable, const TimeProfile& profile) {
+  return Fill(absl::StrReplaceAll(sql, {{"$statistics", kStatisticsSql}}).c_str(), hypertable, profile);
+}
+
+// One index probe at each end of a leaf that has no statistics.
+absl::Status WeighLeaves(PgSession* session, const HypertableSpec& hypertable, const TimeProfile& profile,
+                         std::map<Oid, TimeStatistics>* statistics) {
+  HS_ASSIGN_OR_RETURN(const pqxx::result leaves, session->Query(Fill(kLeavesSql, hypertable, profile)));
+  for (const auto& row : leaves) {
+    TimeStatistics& leaf = (*statistics)[row[0].as<Oid>()];
+    leaf.weight = row[2].as<double>();
+    if (!leaf.empty()) continue;
+    HS_ASSIGN_OR_RETURN(
+        const pqxx::result bounds,
+        session->Query(absl::StrReplaceAll(Fill(kLeafBoundsSql, hypertable, profile), {{"$leaf", row[1].c_str()}})));
+    for (const auto& bound : bounds) leaf.histogram.push_back(bound[0].as<int64_t>());
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace
 
-double TimeProfile::ShareBelow(int64_t value) const {
+double TimeStatistics::ShareBelow(int64_t value) const {
   const double all_common = common.empty() ? 0 : common.back().second;
   const auto next = std::lower_bound(common.begin(), common.end(), value,
                                      [](const auto& entry, int64_t wanted) { return entry.first < wanted; });
@@ -141,8 +188,18 @@ double TimeProfile::ShareBelow(int64_t value) const {
   return common_below + std::max(0.0, 1 - all_common) * below;
 }
 
+double TimeProfile::ShareBelow(int64_t value) const {
+  double below = 0;
+  double all = 0;
+  for (const TimeStatistics& part : statistics) {
+    below += part.weight * part.ShareBelow(value);
+    all += part.weight;
+  }
+  return all > 0 ? below / all : 0;
+}
+
 double TimeProfile::ShareOf(int64_t start, int64_t end, int64_t chunk_interval) const {
-  if (HasStatistics()) return ShareBelow(end) - ShareBelow(start);
+  if (!statistics.empty()) return ShareBelow(end) - ShareBelow(start);
   const double chunks = std::max<double>(1, static_cast<double>(chunk_starts.size()));
   return std::min(1.0, static_cast<double>(end - start) / static_cast<double>(chunk_interval) / chunks);
 }
@@ -197,17 +254,27 @@ absl::Status ReadTimeMaximum(PgSession* session, const HypertableSpec& hypertabl
 }
 
 absl::Status ReadTimeChunks(PgSession* session, const HypertableSpec& hypertable, TimeProfile* profile) {
+  profile->chunk_starts.clear();
+  profile->statistics.clear();
   if (profile->empty) return absl::OkStatus();
   HS_ASSIGN_OR_RETURN(const pqxx::result chunks, session->Query(Fill(kChunksSql, hypertable, *profile)));
   for (const auto& row : chunks) profile->chunk_starts.push_back(row[0].as<int64_t>());
-  HS_ASSIGN_OR_RETURN(const pqxx::result bounds, session->Query(Fill(kHistogramSql, hypertable, *profile)));
-  for (const auto& row : bounds) profile->histogram.push_back(row[0].as<int64_t>());
-  std::sort(profile->histogram.begin(), profile->histogram.end());
-  HS_ASSIGN_OR_RETURN(const pqxx::result common, session->Query(Fill(kCommonSql, hypertable, *profile)));
-  for (const auto& row : common) profile->common.emplace_back(row[0].as<int64_t>(), row[1].as<double>());
-  std::sort(profile->common.begin(), profile->common.end());
-  double sum = 0;
-  for (auto& [value, share] : profile->common) share = sum += share;
+  std::map<Oid, TimeStatistics> statistics;
+  HS_ASSIGN_OR_RETURN(const pqxx::result bounds, session->Query(FillStatistics(kHistogramSql, hypertable, *profile)));
+  for (const auto& row : bounds) statistics[row[0].as<Oid>()].histogram.push_back(row[1].as<int64_t>());
+  HS_ASSIGN_OR_RETURN(const pqxx::result common, session->Query(FillStatistics(kCommonSql, hypertable, *profile)));
+  for (const auto& row : common) {
+    statistics[row[0].as<Oid>()].common.emplace_back(row[1].as<int64_t>(), row[2].as<double>());
+  }
+  if (hypertable.table->kind == 'p') HS_RETURN_IF_ERROR(WeighLeaves(session, hypertable, *profile, &statistics));
+  for (auto& [oid, table] : statistics) {
+    std::sort(table.histogram.begin(), table.histogram.end());
+    std::sort(table.common.begin(), table.common.end());
+    double sum = 0;
+    for (auto& [value, share] : table.common) share = sum += share;
+    if (table.empty()) continue;
+    profile->statistics.push_back(std::move(table));
+  }
   return absl::OkStatus();
 }
 

@@ -16,6 +16,19 @@
 
 namespace hypershift {
 
+// As the planner's statistics have the values of one table's time column. Either may be empty: bounds of buckets that
+// hold equally many rows, ascending; and values that many rows share, ascending, each with the share of all rows that
+// have it or one before it here. Rows of these are not counted in the buckets.
+struct TimeStatistics {
+  double weight = 1;  // Of the table among others that make up one hypertable, in bytes.
+  std::vector<int64_t> histogram;
+  std::vector<std::pair<int64_t, double>> common;
+
+  bool empty() const { return histogram.size() < 2 && common.empty(); }
+  // Share of the table's rows below `value`, 0 to 1.
+  double ShareBelow(int64_t value) const;
+};
+
 struct TimeProfile {
   bool empty = true;
   bool has_null = false;
@@ -23,12 +36,8 @@ struct TimeProfile {
   bool has_positive_infinity = false;
   int64_t minimum = 0;  // Internal; of the finite values.
   int64_t maximum = 0;
-  std::vector<int64_t> chunk_starts;  // Of chunks that hold rows, ascending.
-  // As the planner's statistics have it, either may be empty: bounds of buckets that hold equally many rows, ascending;
-  // and values that many rows share, ascending, each with the share of all rows that have it or one before it here.
-  // Rows of these are not counted in the buckets.
-  std::vector<int64_t> histogram;
-  std::vector<std::pair<int64_t, double>> common;
+  std::vector<int64_t> chunk_starts;       // Of chunks that hold rows, ascending.
+  std::vector<TimeStatistics> statistics;  // Of the table, or of each of its partitions; without those that have none.
 
   // Share of the rows in [start, end), 0 to 1, by the statistics; by equal shares of the chunks without any.
   double ShareOf(int64_t start, int64_t end, int64_t chunk_interval) const;
@@ -38,7 +47,6 @@ struct TimeProfile {
   std::vector<int64_t> Cut(int64_t start, int64_t end, int64_t pieces, int64_t step) const;
 
  private:
-  bool HasStatistics() const { return histogram.size() >= 2 || !common.empty(); }
   // Share of the rows below `value`.
   double ShareBelow(int64_t value) const;
 };

@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "common/pg_status.h"
+#include "common/source_partitions.h"
 #include "common/status_macros.h"
 #include "worker/task_status.h"
 
@@ -76,11 +77,22 @@ absl::Status SourceRead::Pay(int64_t bytes) {
 }
 
 absl::Status SourceRead::CheckNotRewritten() {
-  if (work_.source_filenode() == 0) return absl::OkStatus();
+  const bool partitioned = !work_.source_partitions().empty();
+  if (work_.source_filenode() == 0 && !partitioned) return absl::OkStatus();
+  const std::string planned = partitioned ? work_.source_partitions() : absl::StrCat(work_.source_filenode());
   const auto row = source_->Execute(
-      absl::StrCat("SELECT pg_catalog.pg_relation_filenode(", work_.source_oid(), "::pg_catalog.oid)"));
+      partitioned ? SourcePartitionsSql(work_.source_oid())
+                  : absl::StrCat("SELECT pg_catalog.pg_relation_filenode(", work_.source_oid(), "::pg_catalog.oid)"));
   if (!row.ok()) return WithContext(row.status(), "source");
-  if (!row->empty() && (*row)[0] == absl::StrCat(work_.source_filenode())) return absl::OkStatus();
+  if (!row->empty() && (*row)[0] == planned) return absl::OkStatus();
+  if (partitioned) {
+    return MarkPermanent(
+        absl::FailedPreconditionError("source: partitions of the table were attached, detached, dropped or rewritten "
+                                      "while the migration's snapshot was "
+                                      "held, so its rows can't be read any more as they were; nothing of this range "
+                                      "was kept: leave the partitions alone "
+                                      "and copy the table again from the start under a new snapshot"));
+  }
   return MarkPermanent(absl::FailedPreconditionError(
       "source: the table was rewritten or dropped while the migration's snapshot was held (TRUNCATE, ALTER TABLE that "
       "rewrites, VACUUM FULL or CLUSTER), so its rows can't be read any more as they were; nothing of this range was "

@@ -62,6 +62,11 @@ export const mutations = [
     test: product('source_ddl.test.mjs', 'a rewritten source table stops alone'),
   },
   {
+    name: 'partitions of the source table', file: 'worker/source_read.cc',
+    edits: [["(*row)[0] == planned) return", "(partitioned || (*row)[0] == planned)) return"]],
+    test: library('WorkerCopyTest.OtherPartitionsThanPlannedAreRefused'),
+  },
+  {
     name: "epoch of the leader's row", file: 'coordinator/journal_lead.cc',
     edits: [['secs => $2)\n WHERE epoch = $1\n', 'secs => $2)\n WHERE $1::bigint IS NOT NULL\n']],
     test: fault('stale.test.mjs', "a deposed leader's last COMMIT has no effect"),

@@ -193,7 +193,8 @@ TEST_F(CoordinatorPlannerTest, EveryRowLiesInOneRange) {
       auto profile = ReadTimeBounds(session_.get(), *spec);
       ASSERT_TRUE(profile.ok()) << profile.status();
       if (spec->time_index != nullptr) {
-        ASSERT_TRUE(ReadTimeChunks(session_.get(), *spec, &*profile).ok());
+        const absl::Status read = ReadTimeChunks(session_.get(), *spec, &*profile);
+        ASSERT_TRUE(read.ok()) << read;
       }
       profiles[spec->table->oid] = *profile;
       compression[spec->table->oid].orderby = {{"t", random.Chance(0.5), false}};

@@ -25,6 +25,7 @@
 #include "common/copy_connection.h"
 #include "common/names.h"
 #include "common/pg_status.h"
+#include "common/source_partitions.h"
 #include "worker/compress_task.h"
 #include "worker/copy_task.h"
 #include "worker/keeper.h"
@@ -350,6 +351,49 @@ TEST_F(WorkerCopyTest, ARewrittenTableIsRefused) {
     connections_->Close();
     EXPECT_EQ(TargetRows(), "0");
     EXPECT_EQ(Journal("state"), "leased");
+  }
+}
+
+// The same for a partitioned table that is read as one. A new partition does no harm: its rows are of no snapshot
+// before it.
+TEST_F(WorkerCopyTest, OtherPartitionsThanPlannedAreRefused) {
+  Target("CREATE TABLE worker_test.t (k int, v int)");
+  const std::vector<std::pair<const char*, bool>> changes = {
+      {"CREATE TABLE worker_test.t3 PARTITION OF worker_test.t FOR VALUES IN (3); INSERT INTO worker_test.t VALUES (3, "
+       "3)",
+       true},
+      {"ALTER TABLE worker_test.t ATTACH PARTITION worker_test.beside FOR VALUES IN (4)", false},
+      {"ALTER TABLE worker_test.t DETACH PARTITION worker_test.t2", false},
+      {"DROP TABLE worker_test.t2", false},
+      {"TRUNCATE worker_test.t1", false},
+      {"VACUUM FULL worker_test.t2", false},
+  };
+  for (const auto& [change, harmless] : changes) {
+    Source(
+        "DROP SCHEMA worker_test CASCADE; CREATE SCHEMA worker_test;"
+        "CREATE TABLE worker_test.t (k int, v int) PARTITION BY LIST (k);"
+        "CREATE TABLE worker_test.t1 PARTITION OF worker_test.t FOR VALUES IN (1);"
+        "CREATE TABLE worker_test.t2 PARTITION OF worker_test.t FOR VALUES IN (2) PARTITION BY RANGE (v);"
+        "CREATE TABLE worker_test.t2_all PARTITION OF worker_test.t2 DEFAULT;"
+        "CREATE TABLE worker_test.beside (k int, v int); INSERT INTO worker_test.beside VALUES (4, 4);"
+        "INSERT INTO worker_test.t SELECT 1 + i % 2, i FROM generate_series(1, 1000) i");
+    Target("DELETE FROM _hypershift.task; TRUNCATE worker_test.t");
+    Lease(1, 1);
+    const v1::Snapshot snapshot = Snapshot();
+    v1::CopyWork work = Work(2);
+    work.set_source_filenode(0);
+    work.set_source_partitions(*Source(SourcePartitionsSql(work.source_oid())));
+    Source(change);
+    const absl::Status status = RunCopyTask(work, snapshot, task_);
+    if (harmless) {
+      EXPECT_TRUE(status.ok()) << change << ": " << status;
+      EXPECT_EQ(TargetRows(), "1000");
+      continue;
+    }
+    EXPECT_TRUE(absl::IsFailedPrecondition(status)) << change << ": " << status;
+    EXPECT_FALSE(TaskIsRetryable(status));
+    connections_->Close();
+    EXPECT_EQ(TargetRows(), "0") << change;
   }
 }
 

@@ -31,10 +31,11 @@ TEST(TimeProfileTest, WithoutStatisticsPiecesAreEquallyLong) {
 
 TEST(TimeProfileTest, AYearOfWhichMostLiesInOneDay) {
   TimeProfile profile;
+  profile.statistics.resize(1);
   // 5 % before that day, 90 % in it, 5 % after.
-  for (int i = 0; i <= 5; ++i) profile.histogram.push_back(i * 20 * kDay);
-  for (int i = 1; i <= 90; ++i) profile.histogram.push_back(100 * kDay + i * kDay / 90);
-  for (int i = 1; i <= 5; ++i) profile.histogram.push_back(101 * kDay + i * 50 * kDay);
+  for (int i = 0; i <= 5; ++i) profile.statistics[0].histogram.push_back(i * 20 * kDay);
+  for (int i = 1; i <= 90; ++i) profile.statistics[0].histogram.push_back(100 * kDay + i * kDay / 90);
+  for (int i = 1; i <= 5; ++i) profile.statistics[0].histogram.push_back(101 * kDay + i * 50 * kDay);
   const std::vector<int64_t> cuts = profile.Cut(0, 365 * kDay, 10, 1);
   ASSERT_EQ(cuts.size(), 9);
   for (const double share : Shares(profile, 0, 365 * kDay, cuts)) EXPECT_NEAR(share, 0.1, 0.001);
@@ -44,8 +45,9 @@ TEST(TimeProfileTest, AYearOfWhichMostLiesInOneDay) {
 
 TEST(TimeProfileTest, ValuesThatManyShareCount) {
   TimeProfile profile;
-  profile.common = {{10, 0.25}, {50, 0.75}};  // A quarter has 10, half has 50, a quarter lies elsewhere.
-  profile.histogram = {0, 100};
+  profile.statistics.resize(1);
+  profile.statistics[0].common = {{10, 0.25}, {50, 0.75}};  // A quarter has 10, half has 50, a quarter lies elsewhere.
+  profile.statistics[0].histogram = {0, 100};
   EXPECT_NEAR(profile.ShareOf(0, 10, 100), 0.025, 1e-9);
   EXPECT_NEAR(profile.ShareOf(10, 11, 100), 0.2525, 1e-9);
   EXPECT_NEAR(profile.ShareOf(0, 50, 100), 0.375, 1e-9);
@@ -55,17 +57,31 @@ TEST(TimeProfileTest, ValuesThatManyShareCount) {
 
 TEST(TimeProfileTest, AValueIsNeverCutInTwo) {
   TimeProfile profile;
-  profile.common = {{50, 1.0}};
+  profile.statistics.resize(1);
+  profile.statistics[0].common = {{50, 1.0}};
   EXPECT_EQ(profile.Cut(0, 100, 10, 1), (std::vector<int64_t>{51}));
 }
 
 TEST(TimeProfileTest, CutsOfDatesAreDays) {
   TimeProfile profile;
-  for (int i = 0; i <= 100; ++i) profile.histogram.push_back(i * kDay / 10);
+  profile.statistics.resize(1);
+  for (int i = 0; i <= 100; ++i) profile.statistics[0].histogram.push_back(i * kDay / 10);
   for (const int64_t cut : profile.Cut(0, 10 * kDay, 40, kDay)) EXPECT_EQ(cut % kDay, 0);
   EXPECT_EQ(profile.Cut(0, 10 * kDay, 40, kDay).size(), 9);
   // Before 1970 too.
   EXPECT_EQ(TimeProfile().Cut(-3 * kDay, 0, 2, kDay), (std::vector<int64_t>{-1 * kDay}));
+}
+
+TEST(TimeProfileTest, PartitionsCountByTheirSize) {
+  TimeProfile profile;
+  profile.statistics.resize(2);
+  profile.statistics[0].histogram = {0, 100};
+  profile.statistics[0].weight = 1;
+  profile.statistics[1].histogram = {100, 200};
+  profile.statistics[1].weight = 3;
+  EXPECT_NEAR(profile.ShareOf(0, 100, 100), 0.25, 1e-9);
+  EXPECT_NEAR(profile.ShareOf(100, 200, 100), 0.75, 1e-9);
+  EXPECT_EQ(profile.Cut(0, 200, 2, 1), (std::vector<int64_t>{134}));
 }
 
 TEST(TimeProfileTest, CutsAscendWithinWhateverTheStatisticsSay) {
@@ -75,13 +91,14 @@ TEST(TimeProfileTest, CutsAscendWithinWhateverTheStatisticsSay) {
   };
   for (int round = 0; round < 2000; ++round) {
     TimeProfile profile;
-    for (int64_t i = number(0, 20); i > 0; --i) profile.histogram.push_back(number(-1000, 1000));
-    std::sort(profile.histogram.begin(), profile.histogram.end());
+    profile.statistics.resize(1);
+    for (int64_t i = number(0, 20); i > 0; --i) profile.statistics[0].histogram.push_back(number(-1000, 1000));
+    std::sort(profile.statistics[0].histogram.begin(), profile.statistics[0].histogram.end());
     double sum = 0;
     for (int64_t i = number(0, 5), value = -1000; i > 0; --i) {
       value += number(1, 400);
       sum += 0.19;
-      profile.common.emplace_back(value, sum);
+      profile.statistics[0].common.emplace_back(value, sum);
     }
     const int64_t start = number(-1200, 1000);
     const int64_t end = start + number(1, 1000);
@@ -98,7 +115,7 @@ TEST(TimeProfileTest, CutsAscendWithinWhateverTheStatisticsSay) {
       ASSERT_GE(share, -1e-9) << round;
       all += share;
     }
-    if (profile.histogram.size() >= 2 || !profile.common.empty()) {
+    if (!profile.statistics[0].empty()) {
       ASSERT_NEAR(all, profile.ShareOf(start, end, kDay), 1e-9) << round;
     }
   }
