@@ -213,7 +213,7 @@ absl::Status MigrationSetup::RestartUnfinishedTables(const std::vector<TaskRow>&
   std::map<Oid, int> ids;
   std::vector<std::string> truncations;
   for (const TablePlan& table : tables) {
-    const Table* current = catalog_.FindTable(table.name);
+    const Table* current = inspection_.catalog.FindTable(table.name);
     if (current == nullptr) {
       return absl::FailedPreconditionError(absl::StrCat(table.name.Display(), " is no longer on the source"));
     }

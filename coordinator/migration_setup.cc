@@ -47,7 +47,7 @@ bool MigrationSetup::NeedsKeepers(const MigrationRecord& record) {
   return record.phase == JournalPhase::kRun && !record.snapshot_released && !record.steering.cancelled();
 }
 
-absl::Status MigrationSetup::RefuseCancelled(const MigrationRecord& record) {
+absl::Status RefuseCancelled(const MigrationRecord& record) {
   if (!record.steering.cancelled()) return absl::OkStatus();
   return absl::FailedPreconditionError(absl::StrCat(
       "target: it holds migration ", record.id, ", which was cancelled at ",
@@ -74,20 +74,13 @@ void MigrationSetup::KeepLead() {
 
 absl::Status MigrationSetup::Prepare() {
   state_->SetPhase(v1::MigrationPhase::PHASE_CHECK, "checks source and target");
-  absl::Status target = OpenTarget();
   if (options_.verify_only) {
     needs_keepers_ = false;
-    HS_RETURN_IF_ERROR(target);
+    HS_RETURN_IF_ERROR(OpenTarget());
     return PrepareVerification();
   }
-  const bool must_create = target.code() == absl::StatusCode::kNotFound && options_.config.create_db;
-  if (!target.ok() && !must_create) {
-    if (target.code() == absl::StatusCode::kNotFound) {
-      return WithContext(target, "create it, or say create_db: true");
-    }
-    return target;
-  }
-  if (target.ok()) {
+  HS_ASSIGN_OR_RETURN(const bool target_exists, FindTargetDatabase(journal_, options_.config));
+  if (target_exists) {
     HS_ASSIGN_OR_RETURN(std::optional<MigrationRecord> unfinished, journal_->FindUnfinished());
     if (unfinished.has_value()) {
       needs_keepers_ = NeedsKeepers(*unfinished);
@@ -131,13 +124,13 @@ absl::Status MigrationSetup::Begin() {
   record_.program_version = kVersion;
   record_.source = options_.source.Display();
   record_.target = options_.target.Display();
-  record_.system_identifier = catalog_.system_identifier;
-  record_.timeline = catalog_.timeline;
-  record_.database_oid = catalog_.database_oid;
+  record_.system_identifier = inspection_.catalog.system_identifier;
+  record_.timeline = inspection_.catalog.timeline;
+  record_.database_oid = inspection_.catalog.database_oid;
   record_.config = options_.config.Fingerprint();
   record_.snapshot = holder_->snapshot();
   record_.snapshot_taken_at = SystemClock::Get()->Now();
-  record_.source_now_microseconds = catalog_.source_now_microseconds;
+  record_.source_now_microseconds = inspection_.catalog.source_now_microseconds;
   record_.created_at = SystemClock::Get()->Now();
   record_.steering.limits = options_.config.limits;
   HS_RETURN_IF_ERROR(journal_->Begin(record_, HolderName(), address_, options_.leader_lease));
@@ -149,34 +142,17 @@ absl::Status MigrationSetup::Begin() {
 }
 
 absl::Status MigrationSetup::Inspect() {
-  HS_ASSIGN_OR_RETURN(catalog_, ReadCatalog(holder_->session()));
-  selection_ = SelectTables(options_.config, catalog_);
-  hypertables_.clear();
-  profiles_.clear();
-  for (const HypertableConfig& config : options_.config.hypertables) {
-    HS_ASSIGN_OR_RETURN(HypertableSpec spec, ResolveHypertable(config, catalog_));
-    HS_ASSIGN_OR_RETURN(profiles_[spec.table->oid], ReadTimeBounds(holder_->session(), spec));
-    hypertables_.push_back(spec);
-  }
-  return absl::OkStatus();
+  std::vector<std::string> problems;
+  HS_RETURN_IF_ERROR(InspectSource(holder_->session(), options_.config, &inspection_, &problems));
+  if (problems.empty()) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrJoin(problems, "\n"));
 }
 
 absl::Status MigrationSetup::Check() {
-  HS_RETURN_IF_ERROR(RefuseTransactionPooler(options_.target, ServerRole::kTarget));
-  SessionOptions session_options;
-  session_options.role = ServerRole::kTarget;
-  session_options.lock_timeout = absl::Seconds(30);
-  HS_ASSIGN_OR_RETURN(const std::unique_ptr<PgSession> target, PgSession::Open(options_.target, session_options));
-  HS_ASSIGN_OR_RETURN(target_facts_,
-                      hypertables_.empty() ? ReadTargetFacts(target.get()) : ReadFutureTargetFacts(target.get()));
-  HS_ASSIGN_OR_RETURN(const int pg_dump_major, PgDumpMajorVersion());
-  const absl::StatusOr<std::optional<MigrationRecord>> latest = journal_->FindLatest();
-  const std::string finished = latest.ok() && latest->has_value() ? (*latest)->id : "";
-  const PreflightInput input{options_.config, catalog_,  target_facts_, selection_,
-                             hypertables_,    profiles_, pg_dump_major, options_.fail_on_value_rewrite,
-                             finished};
+  HS_RETURN_IF_ERROR(InspectTarget(options_.target, &inspection_));
+  HS_ASSIGN_OR_RETURN(const std::vector<Finding> findings, CheckBothSides(options_, journal_, inspection_));
   std::vector<std::string> failures;
-  for (const Finding& finding : RunPreflight(input)) {
+  for (const Finding& finding : findings) {
     if (finding.level == FindingLevel::kFail) {
       failures.push_back(finding.message);
     } else {
@@ -207,7 +183,7 @@ void MigrationSetup::ShowMigration(bool resumed) {
 absl::Status MigrationSetup::ContinueFrom(JournalPhase phase) {
   if (phase != JournalPhase::kRun && phase != JournalPhase::kDone) {
     // A resumed run that had not planned yet reads the source again, under the snapshot.
-    if (catalog_.tables.empty()) HS_RETURN_IF_ERROR(Inspect());
+    if (inspection_.catalog.tables.empty()) HS_RETURN_IF_ERROR(Inspect());
     HS_RETURN_IF_ERROR(ReadSchemaParts());
   }
   if (phase == JournalPhase::kSchema) {
@@ -245,38 +221,27 @@ absl::Status MigrationSetup::ReadSchemaParts() {
     HS_RETURN_IF_ERROR(archive.status());
     HS_RETURN_IF_ERROR(journal_->StoreArchive(record_.id, *archive));
   }
-  HS_ASSIGN_OR_RETURN(const std::vector<SchemaEntry> pre_data, ReadSchemaEntries(*archive, SchemaSection::kPreData));
-  HS_ASSIGN_OR_RETURN(const std::vector<SchemaEntry> post_data, ReadSchemaEntries(*archive, SchemaSection::kPostData));
-  SelectedEntries selected = SelectEntries(pre_data, post_data, options_.config, catalog_, selection_);
-  pre_data_ = std::move(selected.pre_data);
-  post_data_ = std::move(selected.post_data);
-  for (const SchemaEntry& entry : pre_data_) {
-    if (entry.catalog_class == kPgClassClass) restored_relations_.insert(entry.catalog_oid);
-  }
-  // A view that needs a primary key comes after the keys.
-  for (const SchemaEntry& entry : post_data_) {
-    if (entry.type == "MATERIALIZED VIEW") restored_relations_.insert(entry.catalog_oid);
-  }
-  record_.left_out = std::move(selected.left_out);
-  record_.left_out.insert(record_.left_out.end(), catalog_.left_out.begin(), catalog_.left_out.end());
+  HS_RETURN_IF_ERROR(SelectSchema(*archive, options_.config, &inspection_));
+  record_.left_out = inspection_.left_out;
   return absl::OkStatus();
 }
 
 bool MigrationSetup::IsHypertable(const SchemaEntry& entry) const {
-  return entry.type == "TABLE" && std::any_of(hypertables_.begin(), hypertables_.end(), [&](const auto& hypertable) {
+  return entry.type == "TABLE" &&
+         std::any_of(inspection_.hypertables.begin(), inspection_.hypertables.end(), [&](const auto& hypertable) {
            return entry.catalog_class == kPgClassClass && hypertable.table->oid == entry.catalog_oid;
          });
 }
 
 absl::Status MigrationSetup::RestoreSchema() {
-  if (!hypertables_.empty()) {
+  if (!inspection_.hypertables.empty()) {
     HS_ASSIGN_OR_RETURN(PgSession * session, journal_->Session());
     HS_RETURN_IF_ERROR(
         WithContext(session->Query("CREATE EXTENSION IF NOT EXISTS timescaledb WITH SCHEMA public").status(),
                     "target: timescaledb"));
   }
   std::vector<std::string> statements = RestoreSettings();
-  for (const SchemaEntry& entry : pre_data_) {
+  for (const SchemaEntry& entry : inspection_.pre_data) {
     constexpr absl::string_view kCreateSchema = "CREATE SCHEMA ";
     if (entry.sql.empty()) continue;
     if (entry.type == "SCHEMA" && absl::StartsWith(entry.sql, kCreateSchema)) {
@@ -291,18 +256,19 @@ absl::Status MigrationSetup::RestoreSchema() {
 
 absl::Status MigrationSetup::CreateHypertables() {
   std::vector<std::string> statements = RestoreSettings();
-  if (!hypertables_.empty()) {
+  if (!inspection_.hypertables.empty()) {
     HS_ASSIGN_OR_RETURN(PgSession * session, journal_->Session());
-    HS_ASSIGN_OR_RETURN(target_facts_, ReadTargetFacts(session));
+    HS_ASSIGN_OR_RETURN(inspection_.target, ReadTargetFacts(session));
   }
-  for (const IncompatibleConstraint& bad : FindIncompatibleConstraints(hypertables_, catalog_)) {
+  for (const IncompatibleConstraint& bad : FindIncompatibleConstraints(inspection_.hypertables, inspection_.catalog)) {
     // CHECKs came with the table; keys and foreign keys are still to come and are left out there.
     if (bad.constraint->type != 'c') continue;
-    statements.push_back(absl::StrCat("ALTER TABLE ", catalog_.tables.at(bad.constraint->table).name.Quoted(),
+    statements.push_back(absl::StrCat("ALTER TABLE ",
+                                      inspection_.catalog.tables.at(bad.constraint->table).name.Quoted(),
                                       " DROP CONSTRAINT IF EXISTS ", QuoteIdentifier(bad.constraint->name)));
   }
-  for (const HypertableSpec& hypertable : hypertables_) {
-    for (std::string& sql : CreateHypertableSql(hypertable, target_facts_.timescaledb_schema)) {
+  for (const HypertableSpec& hypertable : inspection_.hypertables) {
+    for (std::string& sql : CreateHypertableSql(hypertable, inspection_.target.timescaledb_schema)) {
       statements.push_back(std::move(sql));
     }
   }
@@ -311,29 +277,23 @@ absl::Status MigrationSetup::CreateHypertables() {
 
 absl::Status MigrationSetup::ReadForPlan() {
   HS_ASSIGN_OR_RETURN(PgSession * session, journal_->Session());
-  HS_ASSIGN_OR_RETURN(target_facts_, ReadTargetFacts(session));
-  for (const HypertableSpec& hypertable : hypertables_) {
-    TimeProfile& profile = profiles_[hypertable.table->oid];
-    if (hypertable.time_index != nullptr) {
-      HS_RETURN_IF_ERROR(ReadTimeChunks(holder_->session(), hypertable, &profile));
-    } else if (hypertable.time_type == TimeType::kInteger && hypertable.compress_after.has_value()) {
-      HS_RETURN_IF_ERROR(ReadTimeMaximum(holder_->session(), hypertable, &profile));
+  HS_ASSIGN_OR_RETURN(inspection_.target, ReadTargetFacts(session));
+  HS_RETURN_IF_ERROR(InspectChunks(holder_->session(), &inspection_));
+  for (const HypertableSpec& hypertable : inspection_.hypertables) {
+    const Oid table = hypertable.table->oid;
+    if (hypertable.time_index == nullptr && hypertable.time_type == TimeType::kInteger &&
+        hypertable.compress_after.has_value()) {
+      HS_RETURN_IF_ERROR(ReadTimeMaximum(holder_->session(), hypertable, &inspection_.profiles[table]));
     }
     if (hypertable.config->compress.has_value()) {
-      HS_ASSIGN_OR_RETURN(compression_[hypertable.table->oid],
-                          ReadEffectiveCompression(session, hypertable.table->name));
+      HS_ASSIGN_OR_RETURN(inspection_.compression[table], ReadEffectiveCompression(session, hypertable.table->name));
     }
   }
   return absl::OkStatus();
 }
 
 PlannerInput MigrationSetup::MakePlannerInput() const {
-  PlannerInput input{options_.config, catalog_,     target_facts_, selection_,         hypertables_,
-                     profiles_,       compression_, post_data_,    restored_relations_};
-  input.source_now_microseconds = record_.source_now_microseconds;
-  input.sort_budget_bytes = options_.sort_budget_bytes;
-  input.target_task_bytes = options_.config.target_task_size_mib << 20;
-  return input;
+  return hypershift::MakePlannerInput(options_, inspection_, record_.source_now_microseconds);
 }
 
 absl::Status MigrationSetup::WritePlan() {

@@ -4,25 +4,25 @@
 #ifndef HYPERSHIFT_COORDINATOR_MIGRATION_SETUP_H_
 #define HYPERSHIFT_COORDINATOR_MIGRATION_SETUP_H_
 
-#include <map>
 #include <memory>
-#include <set>
 #include <string>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "coordinator/coordinator.h"
-#include "coordinator/hypertable_spec.h"
+#include "coordinator/inspection.h"
 #include "coordinator/journal.h"
 #include "coordinator/lead_keeper.h"
 #include "coordinator/planner.h"
-#include "coordinator/selection.h"
 #include "coordinator/snapshot.h"
 
 namespace hypershift {
 
 // Rebuilds what the coordinator holds in memory from the journal.
 absl::Status LoadFromJournal(const std::string& migration, Journal* journal, MigrationState* state);
+
+// kFailedPrecondition: the migration was cancelled, and nobody can resume it.
+absl::Status RefuseCancelled(const MigrationRecord& record);
 
 class MigrationSetup {
  public:
@@ -45,7 +45,6 @@ class MigrationSetup {
   // Who holds the lead: this host and process.
   static std::string HolderName();
   static bool NeedsKeepers(const MigrationRecord& record);
-  static absl::Status RefuseCancelled(const MigrationRecord& record);
 
   absl::Status Prepare();
   absl::Status Begin();
@@ -87,15 +86,7 @@ class MigrationSetup {
   bool needs_keepers_ = true;  // For all that is known before the journal is read.
   std::unique_ptr<SnapshotHolder> holder_;
   std::unique_ptr<LeadKeeper> lead_keeper_;  // While the set-up lasts.
-  Catalog catalog_;
-  TargetFacts target_facts_;
-  Selection selection_;
-  std::vector<HypertableSpec> hypertables_;
-  std::map<Oid, TimeProfile> profiles_;
-  std::map<Oid, EffectiveCompression> compression_;
-  std::vector<SchemaEntry> pre_data_;
-  std::vector<SchemaEntry> post_data_;
-  std::set<Oid> restored_relations_;
+  Inspection inspection_;
 };
 
 }  // namespace hypershift

@@ -1,0 +1,102 @@
+#include "coordinator/inspection.h"
+
+#include <memory>
+#include <optional>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "common/status_macros.h"
+#include "coordinator/pooler_probe.h"
+
+namespace hypershift {
+
+absl::StatusOr<bool> FindTargetDatabase(Journal* journal, const Config& config) {
+  const absl::Status opened = journal->Session().status();
+  if (opened.ok()) return true;
+  if (opened.code() != absl::StatusCode::kNotFound) return opened;
+  if (config.create_db) return false;
+  return absl::NotFoundError(absl::StrCat(opened.message(), ": create it, or say create_db: true"));
+}
+
+absl::Status InspectSource(PgSession* source, const Config& config, Inspection* inspection,
+                           std::vector<std::string>* problems) {
+  HS_ASSIGN_OR_RETURN(inspection->catalog, ReadCatalog(source));
+  inspection->selection = SelectTables(config, inspection->catalog);
+  inspection->hypertables.clear();
+  inspection->profiles.clear();
+  for (const HypertableConfig& hypertable : config.hypertables) {
+    const absl::StatusOr<HypertableSpec> spec = ResolveHypertable(hypertable, inspection->catalog);
+    if (!spec.ok()) {
+      problems->emplace_back(spec.status().message());
+      continue;
+    }
+    HS_ASSIGN_OR_RETURN(inspection->profiles[spec->table->oid], ReadTimeBounds(source, *spec));
+    inspection->hypertables.push_back(*spec);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status InspectTarget(const ConnectionString& target, Inspection* inspection) {
+  HS_RETURN_IF_ERROR(RefuseTransactionPooler(target, ServerRole::kTarget));
+  SessionOptions options;
+  options.role = ServerRole::kTarget;
+  options.lock_timeout = absl::Seconds(30);
+  HS_ASSIGN_OR_RETURN(const std::unique_ptr<PgSession> session, PgSession::Open(target, options));
+  HS_ASSIGN_OR_RETURN(inspection->target, inspection->hypertables.empty() ? ReadTargetFacts(session.get())
+                                                                          : ReadFutureTargetFacts(session.get()));
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::vector<Finding>> CheckBothSides(const CoordinatorOptions& options, Journal* journal,
+                                                    const Inspection& inspection) {
+  HS_ASSIGN_OR_RETURN(const int pg_dump_major, PgDumpMajorVersion());
+  std::string finished;
+  if (journal != nullptr) {
+    const absl::StatusOr<std::optional<MigrationRecord>> latest = journal->FindLatest();
+    if (latest.ok() && latest->has_value()) finished = (*latest)->id;
+  }
+  return RunPreflight({options.config, inspection.catalog, inspection.target, inspection.selection,
+                       inspection.hypertables, inspection.profiles, pg_dump_major, options.fail_on_value_rewrite,
+                       finished});
+}
+
+absl::Status SelectSchema(const std::string& archive, const Config& config, Inspection* inspection) {
+  HS_ASSIGN_OR_RETURN(const std::vector<SchemaEntry> pre_data, ReadSchemaEntries(archive, SchemaSection::kPreData));
+  HS_ASSIGN_OR_RETURN(const std::vector<SchemaEntry> post_data, ReadSchemaEntries(archive, SchemaSection::kPostData));
+  SelectedEntries selected = SelectEntries(pre_data, post_data, config, inspection->catalog, inspection->selection);
+  inspection->pre_data = std::move(selected.pre_data);
+  inspection->post_data = std::move(selected.post_data);
+  for (const SchemaEntry& entry : inspection->pre_data) {
+    if (entry.catalog_class == kPgClassClass) inspection->restored_relations.insert(entry.catalog_oid);
+  }
+  // A view that needs a primary key comes after the keys.
+  for (const SchemaEntry& entry : inspection->post_data) {
+    if (entry.type == "MATERIALIZED VIEW") inspection->restored_relations.insert(entry.catalog_oid);
+  }
+  inspection->left_out = std::move(selected.left_out);
+  const std::vector<std::string>& never = inspection->catalog.left_out;
+  inspection->left_out.insert(inspection->left_out.end(), never.begin(), never.end());
+  return absl::OkStatus();
+}
+
+absl::Status InspectChunks(PgSession* source, Inspection* inspection) {
+  for (const HypertableSpec& hypertable : inspection->hypertables) {
+    if (hypertable.time_index == nullptr) continue;
+    TimeProfile& profile = inspection->profiles[hypertable.table->oid];
+    HS_RETURN_IF_ERROR(ReadTimeChunks(source, hypertable, &profile));
+  }
+  return absl::OkStatus();
+}
+
+PlannerInput MakePlannerInput(const CoordinatorOptions& options, const Inspection& inspection,
+                              int64_t source_now_microseconds) {
+  PlannerInput input{options.config,         inspection.catalog,     inspection.target,
+                     inspection.selection,   inspection.hypertables, inspection.profiles,
+                     inspection.compression, inspection.post_data,   inspection.restored_relations};
+  input.source_now_microseconds = source_now_microseconds;
+  input.sort_budget_bytes = options.sort_budget_bytes;
+  input.target_task_bytes = options.config.target_task_size_mib << 20;
+  return input;
+}
+
+}  // namespace hypershift
