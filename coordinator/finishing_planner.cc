@@ -341,7 +341,9 @@ void PlanVerifications(PlanBuilder* builder) {
 }
 
 std::string VerifyRangeKey(const TablePlan& table, const std::string& copy_range_key) {
-  return table.method == SplitMethod::kTime ? copy_range_key : "";
+  // Conditions on values mean the same on the target.
+  const bool by_value = table.method == SplitMethod::kTime || table.method == SplitMethod::kKey;
+  return by_value ? copy_range_key : "";
 }
 
 PlannedTask MakeVerification(const TablePlan& table, const v1::CopyWork& copy, const std::string& range_key,

@@ -1,7 +1,6 @@
 // A table that becomes a hypertable: the configuration's entry resolved against the source's catalog.
 //
-// Pure. "Internal" time is TimescaleDB's: microseconds since the Unix epoch for time types, the number itself for
-// integers (facts: _timescaledb_functions.create_chunk takes slices in it).
+// Pure. "Internal" time as in time_column.h.
 #ifndef HYPERSHIFT_COORDINATOR_HYPERTABLE_SPEC_H_
 #define HYPERSHIFT_COORDINATOR_HYPERTABLE_SPEC_H_
 
@@ -12,12 +11,9 @@
 #include "absl/status/statusor.h"
 #include "common/config.h"
 #include "coordinator/catalog.h"
+#include "coordinator/time_column.h"
 
 namespace hypershift {
-
-enum class TimeType { kTimestamptz, kTimestamp, kDate, kInteger };
-
-inline constexpr int64_t kMicrosecondsPerDay = 86'400'000'000;
 
 struct HypertableSpec {
   const HypertableConfig* config = nullptr;
@@ -29,6 +25,8 @@ struct HypertableSpec {
   // A valid whole btree index led by the time column, of the table itself or else of each of its partitions; null =
   // none.
   const Index* time_index = nullptr;
+
+  TimeColumn time() const { return {table, time_column->name, time_type}; }
 };
 
 // kInvalidArgument, one line that names file place and remedy: no such table or column (with the nearest name), a type
@@ -46,11 +44,6 @@ std::vector<IncompatibleConstraint> FindIncompatibleConstraints(const std::vecto
 
 // Unique indexes (without a constraint) that a hypertable can't have.
 std::vector<const Index*> FindIncompatibleIndexes(const HypertableSpec& hypertable, const Catalog& catalog);
-
-// An SQL literal of the time column's type for an internal value: '2001-01-05 00:00:00+00'::timestamptz, 42.
-std::string TimeLiteral(TimeType type, int64_t internal);
-// For people: 2001-01-05, 2001-01-05 12:00:00, 42.
-std::string TimeDisplay(TimeType type, int64_t internal);
 
 // The SQL that pg_dump has for the table, as that of a table without partitions; and for one of its indexes or
 // constraints without the ONLY that a hypertable refuses, and that would leave its chunks out.

@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/status_macros.h"
 #include "coordinator/pooler_probe.h"
+#include "coordinator/split_key.h"
 
 namespace hypershift {
 
@@ -30,7 +31,11 @@ absl::Status InspectSource(PgSession* source, const Config& config, Inspection* 
       problems->emplace_back(spec.status().message());
       continue;
     }
-    HS_ASSIGN_OR_RETURN(inspection->profiles[spec->table->oid], ReadTimeBounds(source, *spec));
+    // Without an index this would read the whole table; what it would find, the copy itself finds.
+    TimeProfile& profile = inspection->profiles[spec->table->oid];
+    if (spec->time_index != nullptr) {
+      HS_ASSIGN_OR_RETURN(profile, ReadTimeBounds(source, spec->time()));
+    }
     inspection->hypertables.push_back(*spec);
   }
   return absl::OkStatus();
@@ -79,20 +84,29 @@ absl::Status SelectSchema(const std::string& archive, const Config& config, Insp
   return absl::OkStatus();
 }
 
-absl::Status InspectChunks(PgSession* source, Inspection* inspection) {
+absl::Status InspectRanges(PgSession* source, const Config& config, Inspection* inspection) {
   for (const HypertableSpec& hypertable : inspection->hypertables) {
     if (hypertable.time_index == nullptr) continue;
     TimeProfile& profile = inspection->profiles[hypertable.table->oid];
-    HS_RETURN_IF_ERROR(ReadTimeChunks(source, hypertable, &profile));
+    HS_RETURN_IF_ERROR(ReadTimeChunks(source, hypertable.time(), hypertable.chunk_interval, &profile));
+    HS_RETURN_IF_ERROR(ReadTimeStatistics(source, hypertable.time(), &profile));
+  }
+  for (const Oid oid : inspection->selection.tables) {
+    const std::optional<TimeColumn> key = FindSplitKey(inspection->catalog, inspection->catalog.tables.at(oid), config);
+    if (!key.has_value()) continue;
+    KeyProfile& found = inspection->keys[oid];
+    found.column = *key;
+    HS_ASSIGN_OR_RETURN(found.profile, ReadTimeBounds(source, *key));
+    HS_RETURN_IF_ERROR(ReadTimeStatistics(source, *key, &found.profile));
   }
   return absl::OkStatus();
 }
 
 PlannerInput MakePlannerInput(const CoordinatorOptions& options, const Inspection& inspection,
                               int64_t source_now_microseconds) {
-  PlannerInput input{options.config,         inspection.catalog,     inspection.target,
-                     inspection.selection,   inspection.hypertables, inspection.profiles,
-                     inspection.compression, inspection.post_data,   inspection.restored_relations};
+  PlannerInput input{options.config,         inspection.catalog,           inspection.target, inspection.selection,
+                     inspection.hypertables, inspection.profiles,          inspection.keys,   inspection.compression,
+                     inspection.post_data,   inspection.restored_relations};
   input.source_now_microseconds = source_now_microseconds;
   input.sort_budget_bytes = options.sort_budget_bytes;
   input.target_task_bytes = options.config.target_task_size_mib << 20;

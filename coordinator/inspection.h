@@ -32,6 +32,7 @@ struct Inspection {
   Selection selection;
   std::vector<HypertableSpec> hypertables;
   std::map<Oid, TimeProfile> profiles;
+  std::map<Oid, KeyProfile> keys;
   TargetFacts target;
   std::vector<SchemaEntry> pre_data;  // As selected.
   std::vector<SchemaEntry> post_data;
@@ -58,8 +59,8 @@ absl::StatusOr<std::vector<Finding>> CheckBothSides(const CoordinatorOptions& op
 // What of the source's schema is restored, and what is left out.
 absl::Status SelectSchema(const std::string& archive, const Config& config, Inspection* inspection);
 
-// The chunks that hold rows, of hypertables with a time index.
-absl::Status InspectChunks(PgSession* source, Inspection* inspection);
+// Where rows lie: the chunks of hypertables with a time index, and the keys of tables that are cut by them.
+absl::Status InspectRanges(PgSession* source, const Config& config, Inspection* inspection);
 
 // All of it but the compression, which depends on whether the hypertables are there yet.
 PlannerInput MakePlannerInput(const CoordinatorOptions& options, const Inspection& inspection,

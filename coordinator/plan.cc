@@ -27,6 +27,8 @@ std::string SplitMethodName(SplitMethod method) {
       return "time";
     case SplitMethod::kCtid:
       return "ctid";
+    case SplitMethod::kKey:
+      return "key";
     case SplitMethod::kWhole:
       return "whole";
     case SplitMethod::kNone:
@@ -36,7 +38,7 @@ std::string SplitMethodName(SplitMethod method) {
 }
 
 SplitMethod ParseSplitMethod(const std::string& name) {
-  for (SplitMethod method : {SplitMethod::kTime, SplitMethod::kCtid, SplitMethod::kWhole}) {
+  for (SplitMethod method : {SplitMethod::kTime, SplitMethod::kCtid, SplitMethod::kKey, SplitMethod::kWhole}) {
     if (SplitMethodName(method) == name) return method;
   }
   return SplitMethod::kNone;

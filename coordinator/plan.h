@@ -13,7 +13,7 @@
 
 namespace hypershift {
 
-enum class SplitMethod { kTime, kCtid, kWhole, kNone };
+enum class SplitMethod { kTime, kCtid, kKey, kWhole, kNone };
 std::string SplitMethodName(SplitMethod method);
 SplitMethod ParseSplitMethod(const std::string& name);
 

@@ -10,12 +10,12 @@
 #include "coordinator/copy_sql.h"
 #include "coordinator/finishing_planner.h"
 #include "coordinator/preflight.h"
+#include "coordinator/split_key.h"
 
 namespace hypershift {
 namespace {
 
 constexpr int64_t kBlockBytes = 8192;
-constexpr int kFirstCtidRangeVersion = 140000;  // TID range scans came with PostgreSQL 14.
 constexpr int64_t kMebibyte = int64_t{1} << 20;
 // A cut chunk compresses worse when a sub-range has fewer rows per segment than one compressed batch.
 constexpr double kRowsPerSegment = 1000;
@@ -40,8 +40,9 @@ class LoadPlanner {
       builder_->plan.tables.push_back(std::move(plan));
       return;
     }
-    const std::vector<std::pair<std::string, std::string>> ranges = CtidRanges(table);
-    plan.method = ranges.size() > 1 ? SplitMethod::kCtid : SplitMethod::kWhole;
+    const Ranges ranges = RangesOf(table);
+    const SplitMethod method = in_.keys.count(table.oid) > 0 ? SplitMethod::kKey : SplitMethod::kCtid;
+    plan.method = ranges.size() > 1 ? method : SplitMethod::kWhole;
     int64_t sequence = 0;
     for (const auto& [where, description] : ranges) {
       PlannedTask copy = MakeCopy(table, id, {nullptr, where, ""}, description);
@@ -81,19 +82,48 @@ class LoadPlanner {
     return plan;
   }
 
-  // (condition, description) of each range; one range without a condition when the table is not split. The last one is
-  // open-ended, so the ranges cover the table whatever its size has become.
-  std::vector<std::pair<std::string, std::string>> CtidRanges(const Table& table) const {
-    const int64_t threshold = in_.config.parallel_min_table_size_mib * kMebibyte;
-    const int64_t blocks = table.heap_bytes / kBlockBytes;
-    if (table.total_bytes < threshold || in_.catalog.server_version < kFirstCtidRangeVersion || blocks < 2) {
-      return {{"", "whole table"}};
-    }
+  // (condition, description) of each range.
+  using Ranges = std::vector<std::pair<std::string, std::string>>;
+
+  // One range without a condition when the table is not split.
+  Ranges RangesOf(const Table& table) const {
+    if (!IsWorthCutting(table, in_.config)) return {{"", "whole table"}};
     const int64_t by_size = (table.total_bytes + in_.target_task_bytes - 1) / in_.target_task_bytes;
     // A table just above the threshold is still worth every slot.
     const int64_t by_slots = std::min<int64_t>(in_.config.parallel, table.total_bytes / (16 * kMebibyte));
-    const int64_t count = std::clamp<int64_t>(std::max(by_size, by_slots), 1, blocks);
-    std::vector<std::pair<std::string, std::string>> ranges;
+    const int64_t count = std::max(by_size, by_slots);
+    const auto key = in_.keys.find(table.oid);
+    if (key != in_.keys.end()) return KeyRanges(key->second, count);
+    return ScansCtidRanges(in_.catalog) ? CtidRanges(table, count) : Ranges{{"", "whole table"}};
+  }
+
+  // A key is never NULL. The first and the last range are open-ended: no value lies outside, infinities neither.
+  static Ranges KeyRanges(const KeyProfile& key, int64_t count) {
+    const TimeColumn& column = key.column;
+    const std::vector<int64_t> cuts =
+        key.profile.empty ? std::vector<int64_t>()
+                          : key.profile.Cut(key.profile.minimum, key.profile.maximum, count, column.step());
+    if (cuts.empty()) return {{"", "whole table"}};
+    const std::string name = QuoteIdentifier(column.name);
+    Ranges ranges;
+    for (size_t i = 0; i <= cuts.size(); ++i) {
+      const bool first = i == 0;
+      const bool last = i == cuts.size();
+      const std::string from = first ? "" : absl::StrCat(name, " >= ", TimeLiteral(column.type, cuts[i - 1]));
+      const std::string to = last ? "" : absl::StrCat(name, " < ", TimeLiteral(column.type, cuts[i]));
+      ranges.emplace_back(absl::StrCat(from, first || last ? "" : " AND ", to),
+                          absl::StrCat(column.name, " ", first ? "start" : TimeDisplay(column.type, cuts[i - 1]),
+                                       " to ", last ? "end" : TimeDisplay(column.type, cuts[i])));
+    }
+    return ranges;
+  }
+
+  // The last one is open-ended, so the ranges cover the table whatever its size has become.
+  static Ranges CtidRanges(const Table& table, int64_t wanted) {
+    const int64_t blocks = table.heap_bytes / kBlockBytes;
+    if (blocks < 2) return {{"", "whole table"}};
+    const int64_t count = std::clamp<int64_t>(wanted, 1, blocks);
+    Ranges ranges;
     for (int64_t i = 0; i < count; ++i) {
       const int64_t begin = blocks * i / count;
       const int64_t end = blocks * (i + 1) / count;
@@ -218,8 +248,7 @@ class LoadPlanner {
     // Unsorted rows of one chunk in several transactions would be compressed in several orders: one piece.
     const int64_t pieces = direct && !sorted ? 1 : PiecesOf(hypertable, compression, rows, bytes);
     const int64_t end = start + hypertable.chunk_interval;
-    const int64_t step = hypertable.time_type == TimeType::kDate ? kMicrosecondsPerDay : 1;
-    std::vector<int64_t> bounds = profile.Cut(start, end, pieces, step);
+    std::vector<int64_t> bounds = profile.Cut(start, end, pieces, hypertable.time().step());
     bounds.insert(bounds.begin(), start);
     bounds.push_back(end);
     for (size_t piece = 0; piece + 1 < bounds.size(); ++piece) {
@@ -302,7 +331,7 @@ class LoadPlanner {
     const BarrierId copied = builder_->AddBarrier(LoadBarrier(id));
     int64_t sequence = 0;
     const auto plan_blocks = [&](const Table& table, const Table* leaf) {
-      const auto ranges = CtidRanges(table);
+      const Ranges ranges = RangesOf(table);
       for (const auto& [where, description] : ranges) {
         PlannedTask copy =
             MakeCopy(*hypertable.table, id, {leaf, where, ""},

@@ -35,6 +35,12 @@ constexpr BarrierId IndexBarrier(int table) { return table * 8 + 2; }
 constexpr BarrierId KeysBarrier(int table) { return table * 8 + 3; }
 constexpr BarrierId TableForeignKeysBarrier(int table) { return table * 8 + 4; }
 
+// A table that is cut by its key.
+struct KeyProfile {
+  TimeColumn column;
+  TimeProfile profile;
+};
+
 struct PlannerInput {
   const Config& config;
   const Catalog& catalog;
@@ -42,6 +48,7 @@ struct PlannerInput {
   const Selection& selection;
   const std::vector<HypertableSpec>& hypertables;
   const std::map<Oid, TimeProfile>& profiles;
+  const std::map<Oid, KeyProfile>& keys;
   const std::map<Oid, EffectiveCompression>& compression;  // Of compressed hypertables, as the target has it.
   const std::vector<SchemaEntry>& post_data;               // As selected.
   const std::set<Oid>& restored_relations;                 // What pre-data has made.

@@ -114,13 +114,13 @@ std::string ChunkEndSql(TimeType type, int64_t chunk_interval) {
   }
 }
 
-std::string Fill(const char* sql, const HypertableSpec& hypertable, const TimeProfile& profile) {
-  const std::string time = QuoteIdentifier(hypertable.config->time_column_name);
-  const bool partitioned = hypertable.table->kind == 'p';
-  const std::string rows = absl::StrCat(partitioned ? "" : "ONLY ", hypertable.table->name.Quoted());
-  const std::vector<Oid> tables = partitioned ? hypertable.table->leaves : std::vector<Oid>{hypertable.table->oid};
-  const std::string type = TypeName(hypertable.time_type);
-  const bool integer = hypertable.time_type == TimeType::kInteger;
+std::string Fill(const char* sql, const TimeColumn& column, const TimeProfile& profile) {
+  const std::string time = QuoteIdentifier(column.name);
+  const bool partitioned = column.table->kind == 'p';
+  const std::string rows = absl::StrCat(partitioned ? "" : "ONLY ", column.table->name.Quoted());
+  const std::vector<Oid> tables = partitioned ? column.table->leaves : std::vector<Oid>{column.table->oid};
+  const std::string type = TypeName(column.type);
+  const bool integer = column.type == TimeType::kInteger;
   const auto has_infinity = [&](const std::string& sign) {
     return integer
                ? std::string("NULL")
@@ -130,16 +130,14 @@ std::string Fill(const char* sql, const HypertableSpec& hypertable, const TimePr
                                  ? absl::StrCat(time, " IS NOT NULL")
                                  : absl::StrCat(time, " > '-infinity'::", type, " AND ", time, " < 'infinity'::", type);
   return absl::StrReplaceAll(sql, {
-                                      {"$column_literal", QuoteLiteral(hypertable.config->time_column_name)},
+                                      {"$column_literal", QuoteLiteral(column.name)},
                                       {"$lowest_not_finite", has_infinity("-")},
                                       {"$highest_not_finite", has_infinity("")},
                                       {"$bound_finite", integer ? "true" : "isfinite(t)"},
                                       {"$finite", finite},
-                                      {"$internal", InternalSql(hypertable.time_type)},
-                                      {"$interval", absl::StrCat(hypertable.chunk_interval)},
+                                      {"$internal", InternalSql(column.type)},
                                       {"$minimum", absl::StrCat(profile.minimum)},
                                       {"$maximum", absl::StrCat(profile.maximum)},
-                                      {"$next", ChunkEndSql(hypertable.time_type, hypertable.chunk_interval)},
                                       {"$type", type},
                                       {"$time", time},
                                       {"$tables", absl::StrCat("'{", absl::StrJoin(tables, ","), "}'::oid[]")},
@@ -147,21 +145,21 @@ std::string Fill(const char* sql, const HypertableSpec& hypertable, const TimePr
                                   });
 }
 
-std::string FillStatistics(const char* sql, const HypertableSpec& hypertable, const TimeProfile& profile) {
-  return Fill(absl::StrReplaceAll(sql, {{"$statistics", kStatisticsSql}}).c_str(), hypertable, profile);
+std::string FillStatistics(const char* sql, const TimeColumn& column, const TimeProfile& profile) {
+  return Fill(absl::StrReplaceAll(sql, {{"$statistics", kStatisticsSql}}).c_str(), column, profile);
 }
 
 // One index probe at each end of a leaf that has no statistics.
-absl::Status WeighLeaves(PgSession* session, const HypertableSpec& hypertable, const TimeProfile& profile,
+absl::Status WeighLeaves(PgSession* session, const TimeColumn& column, const TimeProfile& profile,
                          std::map<Oid, TimeStatistics>* statistics) {
-  HS_ASSIGN_OR_RETURN(const pqxx::result leaves, session->Query(Fill(kLeavesSql, hypertable, profile)));
+  HS_ASSIGN_OR_RETURN(const pqxx::result leaves, session->Query(Fill(kLeavesSql, column, profile)));
   for (const auto& row : leaves) {
     TimeStatistics& leaf = (*statistics)[row[0].as<Oid>()];
     leaf.weight = row[2].as<double>();
     if (!leaf.empty()) continue;
     HS_ASSIGN_OR_RETURN(
         const pqxx::result bounds,
-        session->Query(absl::StrReplaceAll(Fill(kLeafBoundsSql, hypertable, profile), {{"$leaf", row[1].c_str()}})));
+        session->Query(absl::StrReplaceAll(Fill(kLeafBoundsSql, column, profile), {{"$leaf", row[1].c_str()}})));
     for (const auto& bound : bounds) leaf.histogram.push_back(bound[0].as<int64_t>());
   }
   return absl::OkStatus();
@@ -230,11 +228,9 @@ std::vector<int64_t> TimeProfile::Cut(int64_t start, int64_t end, int64_t pieces
   return cuts;
 }
 
-absl::StatusOr<TimeProfile> ReadTimeBounds(PgSession* session, const HypertableSpec& hypertable) {
+absl::StatusOr<TimeProfile> ReadTimeBounds(PgSession* session, const TimeColumn& column) {
   TimeProfile profile;
-  // Without an index these would read the whole table; what they would find, the copy itself finds.
-  if (hypertable.time_index == nullptr) return profile;
-  HS_ASSIGN_OR_RETURN(const pqxx::result rows, session->Query(Fill(kBoundsSql, hypertable, profile)));
+  HS_ASSIGN_OR_RETURN(const pqxx::result rows, session->Query(Fill(kBoundsSql, column, profile)));
   const pqxx::row row = rows[0];
   profile.has_null = !row[0].is_null();
   profile.has_negative_infinity = !row[1].is_null();
@@ -247,26 +243,23 @@ absl::StatusOr<TimeProfile> ReadTimeBounds(PgSession* session, const HypertableS
   return profile;
 }
 
-absl::Status ReadTimeMaximum(PgSession* session, const HypertableSpec& hypertable, TimeProfile* profile) {
-  HS_ASSIGN_OR_RETURN(const pqxx::result rows, session->Query(Fill(kMaximumSql, hypertable, *profile)));
+absl::Status ReadTimeMaximum(PgSession* session, const TimeColumn& column, TimeProfile* profile) {
+  HS_ASSIGN_OR_RETURN(const pqxx::result rows, session->Query(Fill(kMaximumSql, column, *profile)));
   if (!rows[0][0].is_null()) profile->maximum = rows[0][0].as<int64_t>();
   return absl::OkStatus();
 }
 
-absl::Status ReadTimeChunks(PgSession* session, const HypertableSpec& hypertable, TimeProfile* profile) {
-  profile->chunk_starts.clear();
+absl::Status ReadTimeStatistics(PgSession* session, const TimeColumn& column, TimeProfile* profile) {
   profile->statistics.clear();
   if (profile->empty) return absl::OkStatus();
-  HS_ASSIGN_OR_RETURN(const pqxx::result chunks, session->Query(Fill(kChunksSql, hypertable, *profile)));
-  for (const auto& row : chunks) profile->chunk_starts.push_back(row[0].as<int64_t>());
   std::map<Oid, TimeStatistics> statistics;
-  HS_ASSIGN_OR_RETURN(const pqxx::result bounds, session->Query(FillStatistics(kHistogramSql, hypertable, *profile)));
+  HS_ASSIGN_OR_RETURN(const pqxx::result bounds, session->Query(FillStatistics(kHistogramSql, column, *profile)));
   for (const auto& row : bounds) statistics[row[0].as<Oid>()].histogram.push_back(row[1].as<int64_t>());
-  HS_ASSIGN_OR_RETURN(const pqxx::result common, session->Query(FillStatistics(kCommonSql, hypertable, *profile)));
+  HS_ASSIGN_OR_RETURN(const pqxx::result common, session->Query(FillStatistics(kCommonSql, column, *profile)));
   for (const auto& row : common) {
     statistics[row[0].as<Oid>()].common.emplace_back(row[1].as<int64_t>(), row[2].as<double>());
   }
-  if (hypertable.table->kind == 'p') HS_RETURN_IF_ERROR(WeighLeaves(session, hypertable, *profile, &statistics));
+  if (column.table->kind == 'p') HS_RETURN_IF_ERROR(WeighLeaves(session, column, *profile, &statistics));
   for (auto& [oid, table] : statistics) {
     std::sort(table.histogram.begin(), table.histogram.end());
     std::sort(table.common.begin(), table.common.end());
@@ -275,6 +268,17 @@ absl::Status ReadTimeChunks(PgSession* session, const HypertableSpec& hypertable
     if (table.empty()) continue;
     profile->statistics.push_back(std::move(table));
   }
+  return absl::OkStatus();
+}
+
+absl::Status ReadTimeChunks(PgSession* session, const TimeColumn& column, int64_t chunk_interval,
+                            TimeProfile* profile) {
+  profile->chunk_starts.clear();
+  if (profile->empty) return absl::OkStatus();
+  const std::string sql = absl::StrReplaceAll(
+      kChunksSql, {{"$interval", absl::StrCat(chunk_interval)}, {"$next", ChunkEndSql(column.type, chunk_interval)}});
+  HS_ASSIGN_OR_RETURN(const pqxx::result chunks, session->Query(Fill(sql.c_str(), column, *profile)));
+  for (const auto& row : chunks) profile->chunk_starts.push_back(row[0].as<int64_t>());
   return absl::OkStatus();
 }
 

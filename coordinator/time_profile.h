@@ -1,8 +1,8 @@
-// Where the rows of a future hypertable lie along its time column: which chunks they fill, and roughly how many rows
-// each.
+// Where the rows of a table lie along a column: between which values, roughly how many where, and which chunks of a
+// future hypertable they fill.
 //
-// The chunks are exact under the snapshot that the session holds: every row with a finite, non-NULL time lies in one of
-// them. One index probe per chunk that holds rows, in one round trip; the table is not read.
+// The chunks are exact under the snapshot that the session holds: every row with a finite, non-NULL value lies in one
+// of them. One index probe per chunk that holds rows, in one round trip; the table is not read.
 #ifndef HYPERSHIFT_COORDINATOR_TIME_PROFILE_H_
 #define HYPERSHIFT_COORDINATOR_TIME_PROFILE_H_
 
@@ -12,7 +12,7 @@
 
 #include "absl/status/statusor.h"
 #include "common/pg_session.h"
-#include "coordinator/hypertable_spec.h"
+#include "coordinator/time_column.h"
 
 namespace hypershift {
 
@@ -51,13 +51,16 @@ struct TimeProfile {
   double ShareBelow(int64_t value) const;
 };
 
-// NULL, infinities, minimum and maximum. Without a time index only what statistics and constraints can tell.
-absl::StatusOr<TimeProfile> ReadTimeBounds(PgSession* session, const HypertableSpec& hypertable);
+// NULL, infinities, minimum and maximum: a few index probes. Without an index led by the column it would read the
+// table.
+absl::StatusOr<TimeProfile> ReadTimeBounds(PgSession* session, const TimeColumn& column);
 // The highest finite value alone, for an integer time column without an index: what "old" is measured from. Reads the
 // whole table.
-absl::Status ReadTimeMaximum(PgSession* session, const HypertableSpec& hypertable, TimeProfile* profile);
-// The chunks and the statistics, into a profile that ReadTimeBounds has made. Needs a time index.
-absl::Status ReadTimeChunks(PgSession* session, const HypertableSpec& hypertable, TimeProfile* profile);
+absl::Status ReadTimeMaximum(PgSession* session, const TimeColumn& column, TimeProfile* profile);
+// The statistics, into a profile that ReadTimeBounds has made.
+absl::Status ReadTimeStatistics(PgSession* session, const TimeColumn& column, TimeProfile* profile);
+// The chunks, likewise. Needs an index led by the column.
+absl::Status ReadTimeChunks(PgSession* session, const TimeColumn& column, int64_t chunk_interval, TimeProfile* profile);
 
 }  // namespace hypershift
 

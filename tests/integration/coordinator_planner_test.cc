@@ -129,6 +129,14 @@ class CoordinatorPlannerTest : public ::testing::Test {
     return result.ok() ? *result : pqxx::result();
   }
 
+  void ReadProfile(const TimeColumn& column, TimeProfile* profile) {
+    const auto bounds = ReadTimeBounds(session_.get(), column);
+    ASSERT_TRUE(bounds.ok()) << bounds.status();
+    *profile = *bounds;
+    const absl::Status read = ReadTimeStatistics(session_.get(), column, profile);
+    ASSERT_TRUE(read.ok()) << read;
+  }
+
   std::unique_ptr<PgSession> session_;
 };
 
@@ -164,12 +172,13 @@ TEST_F(CoordinatorPlannerTest, EveryRowLiesInOneRange) {
     tables.push_back(MakeTable(i, &random));
     Must(tables.back().sql);
   }
-  const auto catalog = ReadCatalog(session_.get());
+  auto catalog = ReadCatalog(session_.get());
   ASSERT_TRUE(catalog.ok()) << catalog.status();
 
   int64_t ranges = 0;
   int64_t cut = 0;
   int64_t checked = 0;
+  int64_t by_key_count = 0;
   for (int64_t i = 0; i < cases && !HasFailure(); ++i) {
     const RandomTable& table = random.Of(tables);
     SCOPED_TRACE(absl::StrCat("seed ", seed, ", case ", i, ":\n", table.sql));
@@ -190,20 +199,31 @@ TEST_F(CoordinatorPlannerTest, EveryRowLiesInOneRange) {
     for (const HypertableConfig& one : config.hypertables) {
       const auto spec = ResolveHypertable(one, *catalog);
       ASSERT_TRUE(spec.ok()) << spec.status();
-      auto profile = ReadTimeBounds(session_.get(), *spec);
-      ASSERT_TRUE(profile.ok()) << profile.status();
+      TimeProfile& profile = profiles[spec->table->oid];
       if (spec->time_index != nullptr) {
-        const absl::Status read = ReadTimeChunks(session_.get(), *spec, &*profile);
+        ASSERT_NO_FATAL_FAILURE(ReadProfile(spec->time(), &profile));
+        const absl::Status read = ReadTimeChunks(session_.get(), spec->time(), spec->chunk_interval, &profile);
         ASSERT_TRUE(read.ok()) << read;
       }
-      profiles[spec->table->oid] = *profile;
       compression[spec->table->oid].orderby = {{"t", random.Chance(0.5), false}};
       hypertables.push_back(*spec);
     }
     const Selection selection = SelectTables(config, *catalog);
+    std::map<Oid, KeyProfile> keys;
+    if (random.Chance(0.3)) {
+      // As before PostgreSQL 14. `n` is never NULL, as a key.
+      catalog->server_version = 130000;
+      const Table* by_key = catalog->FindTable({kSchema, table.name});
+      KeyProfile& key = keys[by_key->oid];
+      key.column = {by_key, "n", TimeType::kInteger};
+      ASSERT_NO_FATAL_FAILURE(ReadProfile(key.column, &key.profile));
+    } else {
+      catalog->server_version = 150000;
+    }
     const std::vector<SchemaEntry> post_data;
     const std::set<Oid> restored;
-    PlannerInput input{config, *catalog, target, selection, hypertables, profiles, compression, post_data, restored};
+    PlannerInput input{config,   *catalog, target,      selection, hypertables,
+                       profiles, keys,     compression, post_data, restored};
     input.source_now_microseconds = 1'700'000'000'000'000;
     input.target_task_bytes = random.Int(500, 60'000);
     std::vector<std::string> left_out;
@@ -217,6 +237,7 @@ TEST_F(CoordinatorPlannerTest, EveryRowLiesInOneRange) {
     ASSERT_EQ(plan.tables.size(), 1);
     if (conditions.size() > kMostRanges) continue;
     EXPECT_EQ(std::set<std::string>(conditions.begin(), conditions.end()).size(), conditions.size()) << "a range twice";
+    if (plan.tables[0].method == SplitMethod::kKey) ++by_key_count;
     const bool by_time = plan.tables[0].method == SplitMethod::kTime;
     const std::string finite = table.integer ? "t IS NOT NULL" : "t IS NOT NULL AND isfinite(t)";
     const std::string times =
@@ -245,6 +266,7 @@ TEST_F(CoordinatorPlannerTest, EveryRowLiesInOneRange) {
   if (cases < kCases) return;
   EXPECT_GT(checked, cases * 9 / 10);
   EXPECT_GT(cut, cases / 20);
+  EXPECT_GT(by_key_count, cases / 50);
 }
 
 }  // namespace
