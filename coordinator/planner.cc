@@ -19,6 +19,7 @@ constexpr int64_t kBlockBytes = 8192;
 constexpr int64_t kMebibyte = int64_t{1} << 20;
 // A cut chunk compresses worse when a sub-range has fewer rows per segment than one compressed batch.
 constexpr double kRowsPerSegment = 1000;
+constexpr char kForeignRows[] = "a foreign table: its rows stay where they are";
 // How many chunks are made ahead of the copies that need them.
 constexpr int64_t kPrepareAhead = 8;
 constexpr int64_t kSequenceStep = 1000;
@@ -32,7 +33,7 @@ class LoadPlanner {
 
   void PlanOrdinary(const Table& table, int id) {
     TablePlan plan = Describe(table, id);
-    if (table.kind == 'f') plan.not_copied = "a foreign table: its rows stay where they are";
+    if (table.kind == 'f') plan.not_copied = kForeignRows;
     if (table.kind == 'p') plan.not_copied = "a partitioned table: its partitions are copied";
     if (!plan.not_copied.empty()) {
       plan.method = SplitMethod::kNone;
@@ -447,6 +448,11 @@ Plan MakePlan(const PlannerInput& input, TaskId first_task, std::vector<std::str
     builder.AddFixedBarrier(TableForeignKeysBarrier(id), kForeignKeysBarrier);
   }
   PlanLoad(input, ids, nullptr, &builder);
+  for (const auto& [oid, id] : ids) {
+    const Table& table = input.catalog.tables.at(oid);
+    if (table.kind != 'f') continue;
+    left_out->push_back(absl::StrCat("rows of ", table.name.Display(), ": ", kForeignRows));
+  }
   PlanFinishing(input, ids, &builder, left_out);
   return std::move(builder.plan);
 }

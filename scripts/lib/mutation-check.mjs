@@ -35,7 +35,7 @@ function run({ file, name, filter, servers = [] }) {
   const command = file === undefined
     ? [join(tree, 'build/tests/integration/integration_library_tests'), `--gtest_filter=${filter}`]
     : ['node', `--test-name-pattern=${pattern(name)}`, join(root, 'tests/fault', file)];
-  const env = { ...process.env, HYPERSHIFT_BUILD: join(tree, 'build') };
+  const env = { ...process.env, HYPERSHIFT_BUILD: join(tree, 'build'), HYPERSHIFT_PROGRAM: join(tree, 'build/hypershift') };
   const { status, stdout } = spawnSync(join(root, 'tests/integration/with-servers'), [...servers, ...command], { encoding: 'utf8', maxBuffer: 1 << 28, env });
   const ran = file === undefined ? /\[ {2}PASSED {2}\] [1-9]|FAILED {2}\] 1/.test(stdout) : stdout.includes(name);
   if (!ran) throw new Error(`no test ${filter ?? name} ran:\n${stdout.slice(-4000)}`);

@@ -119,6 +119,22 @@ export const mutations = [
     test: library('CoordinatorPlannerTest.EveryRowLiesInOneRange', ['--source']),
   },
   {
+    name: 'a chunk is cut only if its segments are ordered by time first', file: 'coordinator/planner.cc',
+    edits: [['if (compression->orderby.empty() || compression->orderby.front().column != hypertable.config->time_column_name)',
+      'if (compression->orderby.empty())']],
+    test: product('../integration/sub_ranges.test.mjs', 'a segment that is ordered by something else first is not cut'),
+  },
+  {
+    name: "rows are sent as sorted only if the target's collation is the source's order", file: 'coordinator/planner.cc',
+    edits: [['      if (!collation.empty() && collation != "C" && collation != "POSIX") return false;\n', '      static_cast<void>(collation);\n']],
+    test: product('../integration/sub_ranges.test.mjs', 'a segment that is ordered by text of another collation is not cut'),
+  },
+  {
+    name: 'a piece of a chunk keeps a thousand rows for each segment', file: 'coordinator/planner.cc',
+    edits: [['      pieces = std::min(pieces, static_cast<int64_t>(rows / (kRowsPerSegment * segments)));\n', '      static_cast<void>(rows / (kRowsPerSegment * segments));\n']],
+    test: product('../integration/sub_ranges.test.mjs', 'a segment keeps a thousand rows in each piece'),
+  },
+  {
     name: "a worker's own servers are compared", file: 'coordinator/migration_placement.cc',
     edits: [['    if (difference.empty()) return absl::OkStatus();\n', '    if (difference.empty() || what != nullptr) return absl::OkStatus();\n']],
     test: product('replicas.test.mjs', 'a worker whose own servers are others is refused'),
