@@ -32,6 +32,7 @@ absl::Status ReadServer(PgSession* session, Catalog* catalog) {
   catalog->source_now_microseconds = Number<int64_t>(row[6]);
   catalog->hot_standby_feedback = Flag(row[7]);
   catalog->waits_for_queries = Flag(row[8]);
+  catalog->max_locks = Number<int64_t>(row[9]);
   return absl::OkStatus();
 }
 
@@ -181,7 +182,10 @@ absl::Status ReadSequences(PgSession* session, Catalog* catalog) {
     for (size_t i = begin; i < std::min(begin + kBatch, selects.size()); ++i) {
       absl::StrAppend(&sql, i == begin ? "" : " UNION ALL ", selects[i]);
     }
+    // Rolled back, so that their locks go: a server has room for some thousands.
+    HS_RETURN_IF_ERROR(session->Query("SAVEPOINT sequences").status());
     HS_ASSIGN_OR_RETURN(const pqxx::result values, session->Query(sql));
+    HS_RETURN_IF_ERROR(session->Query("ROLLBACK TO SAVEPOINT sequences").status());
     for (const auto& row : values) {
       Sequence& sequence = catalog->sequences[Number<Oid>(row[0])];
       sequence.last_value = Number<int64_t>(row[1]);

@@ -122,6 +122,7 @@ struct Catalog {
   // A stand-by's settings: without the one or the other, replay cancels the sessions that hold a snapshot.
   bool hot_standby_feedback = false;
   bool waits_for_queries = false;
+  int64_t max_locks = 0;  // For which the server has room, of all sessions together.
   std::string encoding;
   int64_t source_now_microseconds = 0;  // now() under the snapshot, since the Unix epoch.
 
@@ -146,7 +147,7 @@ struct Catalog {
 // Which server, timeline and database `session` is connected to: the first fields of a Catalog, the rest empty.
 absl::StatusOr<Catalog> ReadSourceIdentity(PgSession* session);
 
-// Reads the catalog of the database `session` is connected to, in whatever transaction it is in. System schemas,
+// Reads the catalog of the database `session` is connected to, in the transaction that it has open. System schemas,
 // temporary tables and what belongs to an extension are left out.
 absl::StatusOr<Catalog> ReadCatalog(PgSession* session);
 

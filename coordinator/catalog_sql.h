@@ -13,7 +13,9 @@ SELECT current_setting('server_version_num')::int,
        (SELECT pg_encoding_to_char(encoding) FROM pg_database WHERE datname = current_database()),
        round(extract(epoch FROM now())::numeric * 1000000)::bigint,
        current_setting('hot_standby_feedback')::bool,
-       current_setting('max_standby_streaming_delay') = '-1' AND current_setting('max_standby_archive_delay') = '-1'
+       current_setting('max_standby_streaming_delay') = '-1' AND current_setting('max_standby_archive_delay') = '-1',
+       current_setting('max_locks_per_transaction')::bigint *
+         (current_setting('max_connections')::bigint + current_setting('max_prepared_transactions')::bigint)
 )sql";
 
 // Relations that hold or show data, outside system schemas and extensions.

@@ -182,7 +182,8 @@ absl::Status MigrationSetup::GoOnWithoutSnapshot() {
 absl::Status MigrationSetup::ProveUnchanged() {
   if (holder_->snapshot().current_snapshot() == record_.snapshot.current_snapshot()) return absl::OkStatus();
   HS_ASSIGN_OR_RETURN(const std::vector<TablePlan> tables, journal_->LoadTables(record_.id));
-  HS_ASSIGN_OR_RETURN(const Catalog now, ReadCatalog(holder_->session()));
+  HS_ASSIGN_OR_RETURN(const std::unique_ptr<PgSession> source, holder_->OpenReader());
+  HS_ASSIGN_OR_RETURN(const Catalog now, ReadCatalog(source.get()));
   for (const TablePlan& table : tables) {
     const Table* current = now.FindTable(table.name);
     if (current == nullptr || current->oid != table.source_oid) {

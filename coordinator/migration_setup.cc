@@ -143,7 +143,8 @@ absl::Status MigrationSetup::Begin() {
 
 absl::Status MigrationSetup::Inspect() {
   std::vector<std::string> problems;
-  HS_RETURN_IF_ERROR(InspectSource(holder_->session(), options_.config, &inspection_, &problems));
+  HS_ASSIGN_OR_RETURN(const std::unique_ptr<PgSession> source, holder_->OpenReader());
+  HS_RETURN_IF_ERROR(InspectSource(source.get(), options_.config, &inspection_, &problems));
   if (problems.empty()) return absl::OkStatus();
   return absl::InvalidArgumentError(absl::StrJoin(problems, "\n"));
 }
@@ -278,12 +279,13 @@ absl::Status MigrationSetup::CreateHypertables() {
 absl::Status MigrationSetup::ReadForPlan() {
   HS_ASSIGN_OR_RETURN(PgSession * session, journal_->Session());
   HS_ASSIGN_OR_RETURN(inspection_.target, ReadTargetFacts(session));
-  HS_RETURN_IF_ERROR(InspectRanges(holder_->session(), options_.config, &inspection_));
+  HS_ASSIGN_OR_RETURN(const std::unique_ptr<PgSession> source, holder_->OpenReader());
+  HS_RETURN_IF_ERROR(InspectRanges(source.get(), options_.config, &inspection_));
   for (const HypertableSpec& hypertable : inspection_.hypertables) {
     const Oid table = hypertable.table->oid;
     if (hypertable.time_index == nullptr && hypertable.time_type == TimeType::kInteger &&
         hypertable.compress_after.has_value()) {
-      HS_RETURN_IF_ERROR(ReadTimeMaximum(holder_->session(), hypertable.time(), &inspection_.profiles[table]));
+      HS_RETURN_IF_ERROR(ReadTimeMaximum(source.get(), hypertable.time(), &inspection_.profiles[table]));
     }
     if (hypertable.config->compress.has_value()) {
       HS_ASSIGN_OR_RETURN(inspection_.compression[table], ReadEffectiveCompression(session, hypertable.table->name));

@@ -54,6 +54,12 @@ class Preflight {
       Fail("source: ", in_.catalog.hypertables.front().Display(), " is a hypertable already (",
            in_.catalog.hypertables.size(), " in all): a source with hypertables is not supported yet");
     }
+    const auto tables = static_cast<int64_t>(in_.catalog.tables.size());
+    if (tables > in_.catalog.max_locks) {
+      Warn("source: pg_dump locks each of the ", tables, " tables at once, the server has room for ",
+           in_.catalog.max_locks,
+           " locks: should it fail by that, raise max_locks_per_transaction there and restart it");
+    }
     if (in_.catalog.in_recovery && !in_.catalog.hot_standby_feedback && !in_.catalog.waits_for_queries) {
       Fail(
           "source: the server is a stand-by that ends long transactions when they hinder replay, and with them the "

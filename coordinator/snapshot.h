@@ -1,4 +1,5 @@
-// The coordinator's own source session: it holds the migration's snapshot and reads the source under it.
+// The coordinator's own source session: it holds the migration's snapshot, and nothing else. Whatever it read would be
+// locked until the last range has been copied, and DDL on the source would wait for that, with everybody behind it.
 //
 // Not thread-safe. The snapshot lives as long as this object or any worker's keeper that imported it.
 #ifndef HYPERSHIFT_COORDINATOR_SNAPSHOT_H_
@@ -25,15 +26,17 @@ class SnapshotHolder {
                                                                 const v1::Snapshot& expected);
 
   const v1::Snapshot& snapshot() const { return snapshot_; }
-  // For reading under the snapshot. An SQL error ends the transaction, and with it this holder's use.
-  PgSession* session() { return session_.get(); }
+  // Another session, in a transaction under the snapshot. What it reads stays locked as long as it is open.
+  absl::StatusOr<std::unique_ptr<PgSession>> OpenReader();
   // Whether the session still lives. A round trip.
   absl::Status Heartbeat();
 
  private:
-  SnapshotHolder(std::unique_ptr<PgSession> session, v1::Snapshot snapshot);
-  static absl::StatusOr<std::unique_ptr<SnapshotHolder>> Export(std::unique_ptr<PgSession> session,
-                                                                const v1::Snapshot* expected);
+  SnapshotHolder(ConnectionString source, std::unique_ptr<PgSession> session, v1::Snapshot snapshot);
+  static absl::StatusOr<std::unique_ptr<SnapshotHolder>> Export(const ConnectionString& source,
+                                                                std::unique_ptr<PgSession> session,
+                                                                v1::Snapshot snapshot);
+  ConnectionString source_;
   std::unique_ptr<PgSession> session_;
   v1::Snapshot snapshot_;
 };

@@ -172,7 +172,9 @@ TEST_F(CoordinatorPlannerTest, EveryRowLiesInOneRange) {
     tables.push_back(MakeTable(i, &random));
     Must(tables.back().sql);
   }
+  Must("BEGIN");
   auto catalog = ReadCatalog(session_.get());
+  Must("COMMIT");
   ASSERT_TRUE(catalog.ok()) << catalog.status();
 
   int64_t ranges = 0;

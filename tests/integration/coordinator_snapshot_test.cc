@@ -9,6 +9,8 @@
 #include <memory>
 #include <string>
 
+#include "common/pg_session.h"
+#include "coordinator/catalog.h"
 #include "coordinator/snapshot.h"
 
 namespace hypershift {
@@ -53,6 +55,41 @@ TEST_F(CoordinatorSnapshotTest, AnIdThatMeansAnotherSnapshotIsRefused) {
     EXPECT_TRUE(absl::IsFailedPrecondition(status)) << status;
     EXPECT_THAT(std::string(status.message()), HasSubstr("now means another snapshot"));
   }
+}
+
+// DDL on the source must not wait for the whole migration, and everybody else behind it.
+TEST_F(CoordinatorSnapshotTest, WhatAReaderHasReadIsLockedNoLonger) {
+  const auto open = [this] { return PgSession::Open(source_, SessionOptions()); };
+  auto other = open();
+  ASSERT_TRUE(other.ok()) << other.status();
+  const auto must = [&other](const char* sql) {
+    const auto result = (*other)->Query(sql);
+    EXPECT_TRUE(result.ok()) << result.status();
+    return result.ok() ? *result : pqxx::result();
+  };
+  must("DROP SCHEMA IF EXISTS read_under CASCADE");
+  must("CREATE SCHEMA read_under CREATE TABLE t (id serial PRIMARY KEY) CREATE TABLE later (n int)");
+  must("INSERT INTO read_under.t SELECT FROM generate_series(1, 3)");
+  auto holder = SnapshotHolder::Take(source_);
+  ASSERT_TRUE(holder.ok()) << holder.status();
+  must("INSERT INTO read_under.t SELECT FROM generate_series(1, 3)");
+  const char* const locks =
+      "SELECT count(*) FROM pg_locks WHERE relation IN ('read_under.t'::regclass, 'read_under.t_id_seq'::regclass)";
+  {
+    auto reader = (*holder)->OpenReader();
+    ASSERT_TRUE(reader.ok()) << reader.status();
+    const auto catalog = ReadCatalog(reader->get());
+    ASSERT_TRUE(catalog.ok()) << catalog.status();
+    EXPECT_EQ(must(locks)[0][0].as<int>(), 0);
+    const auto rows = (*reader)->Query("SELECT count(*) FROM read_under.t");
+    ASSERT_TRUE(rows.ok()) << rows.status();
+    EXPECT_EQ((*rows)[0][0].as<int>(), 3);
+    EXPECT_GT(must(locks)[0][0].as<int>(), 0);
+  }
+  must("SET lock_timeout = '5s'");
+  must("TRUNCATE read_under.t");
+  EXPECT_TRUE((*holder)->Heartbeat().ok());
+  must("DROP SCHEMA read_under CASCADE");
 }
 
 TEST_F(CoordinatorSnapshotTest, AnIdThatIsGoneIsRefused) {
