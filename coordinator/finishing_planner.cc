@@ -62,6 +62,10 @@ class FinishingPlanner {
         others_(builder, kOthersBarrier, {kAllKeysBarrier, kAttachedBarrier}),
         attached_(builder, kAttachedBarrier, {kAllKeysBarrier}) {
     for (const HypertableSpec& hypertable : in_.hypertables) hypertables_.insert(hypertable.table->oid);
+    for (const SchemaEntry& entry : in_.post_data) {
+      if (entry.type != "INDEX" && entry.type != "CONSTRAINT" && entry.type != "CHECK CONSTRAINT") continue;
+      indexes_and_keys_[TableOf(entry)].push_back(&entry);
+    }
     FindIncompatible();
   }
 
@@ -73,7 +77,7 @@ class FinishingPlanner {
     PlanOthers();
     PlanPolicies();
     for (const auto& [oid, id] : ids_) PlanStatistics(oid, id);
-    if (in_.config.verify) PlanVerifications(builder_);
+    if (in_.config.verify) PlanVerifications(in_, ids_, nullptr, builder_);
   }
 
  private:
@@ -161,9 +165,9 @@ class FinishingPlanner {
     const bool hypertable = hypertables_.count(oid) > 0;
     Chain index_chain(builder_, IndexBarrier(id), {LoadBarrier(id)});
     Chain key_chain(builder_, KeysBarrier(id), {IndexBarrier(id)});
-    for (const SchemaEntry& entry : in_.post_data) {
-      if (entry.type != "INDEX" && entry.type != "CONSTRAINT" && entry.type != "CHECK CONSTRAINT") continue;
-      if (TableOf(entry) != oid || incompatible_.count(entry.catalog_oid) > 0) continue;
+    for (const SchemaEntry* found : indexes_and_keys_[oid]) {
+      const SchemaEntry& entry = *found;
+      if (incompatible_.count(entry.catalog_oid) > 0) continue;
       const bool index = entry.type == "INDEX";
       PlannedTask planned = MakeStatements(index ? TaskKind::KIND_INDEX : TaskKind::KIND_CONSTRAINT, id, entry.name,
                                            {SqlFor(entry, oid)});
@@ -308,7 +312,8 @@ class FinishingPlanner {
   PlanBuilder* builder_;
   std::vector<std::string>* left_out_;
   std::set<Oid> hypertables_;
-  std::set<Oid> incompatible_;  // Constraints and indexes.
+  std::map<Oid, std::vector<const SchemaEntry*>> indexes_and_keys_;  // By table, in the archive's order.
+  std::set<Oid> incompatible_;                                       // Constraints and indexes.
   std::map<int, BarrierId> last_foreign_key_;
   Chain views_;
   Chain others_;
@@ -322,22 +327,27 @@ void PlanFinishing(const PlannerInput& input, const std::map<Oid, int>& table_id
   FinishingPlanner(input, table_ids, builder, left_out).Plan();
 }
 
-void PlanVerifications(PlanBuilder* builder) {
-  // Indexes, not references: adding tasks moves them.
-  const size_t planned_so_far = builder->plan.tasks.size();
-  std::map<int, std::set<std::string>> seen;
-  for (size_t i = 0; i < planned_so_far; ++i) {
-    const PlannedTask copy = builder->plan.tasks[i];
-    if (copy.task.kind != TaskKind::KIND_COPY) continue;
-    const TablePlan& table = *std::find_if(builder->plan.tables.begin(), builder->plan.tables.end(),
-                                           [&](const TablePlan& candidate) { return candidate.id == copy.task.table; });
-    const std::string key = VerifyRangeKey(table, copy.task.range_key);
-    if (!seen[table.id].insert(key).second) continue;
-    PlannedTask verify = MakeVerification(table, copy.work.copy(), key, key.empty() ? "whole table" : copy.description);
-    verify.task.gates = {KeysBarrier(table.id)};
-    verify.task.estimated_bytes = 0;
-    builder->AddTask(std::move(verify));
-  }
+VerificationPlanner::VerificationPlanner(const std::vector<TablePlan>& tables, PlanBuilder* builder)
+    : builder_(builder) {
+  for (const TablePlan& table : tables) tables_[table.id] = &table;
+}
+
+void VerificationPlanner::Add(const PlannedTask& copy) {
+  if (copy.task.kind != TaskKind::KIND_COPY) return;
+  const TablePlan& table = *tables_.at(copy.task.table);
+  const std::string key = VerifyRangeKey(table, copy.task.range_key);
+  if (!seen_[table.id].insert(key).second) return;
+  PlannedTask verify = MakeVerification(table, copy.work.copy(), key, key.empty() ? "whole table" : copy.description);
+  verify.task.gates = {KeysBarrier(table.id)};
+  verify.task.estimated_bytes = 0;
+  builder_->AddTask(std::move(verify));
+}
+
+void PlanVerifications(const PlannerInput& input, const std::map<Oid, int>& table_ids, const std::set<int>* only,
+                       PlanBuilder* builder) {
+  VerificationPlanner verifications(builder->plan.tables, builder);
+  PlanBuilder again(1, 1, [&](const PlannedTask& task) { verifications.Add(task); });
+  PlanLoad(input, table_ids, only, &again);
 }
 
 std::string VerifyRangeKey(const TablePlan& table, const std::string& copy_range_key) {

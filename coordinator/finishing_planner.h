@@ -7,6 +7,7 @@
 #define HYPERSHIFT_COORDINATOR_FINISHING_PLANNER_H_
 
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -17,8 +18,24 @@ namespace hypershift {
 void PlanFinishing(const PlannerInput& input, const std::map<Oid, int>& table_ids, PlanBuilder* builder,
                    std::vector<std::string>* left_out);
 
-// A verification for every range or table that the builder's copy tasks have loaded.
-void PlanVerifications(PlanBuilder* builder);
+// Plans a verification for every range or table that copy tasks load, as they pass by.
+class VerificationPlanner {
+ public:
+  // Both outlive it.
+  VerificationPlanner(const std::vector<TablePlan>& tables, PlanBuilder* builder);
+  // Other tasks are passed over.
+  void Add(const PlannedTask& copy);
+
+ private:
+  std::map<int, const TablePlan*> tables_;
+  PlanBuilder* builder_;
+  std::map<int, std::set<std::string>> seen_;  // Range keys by table.
+};
+
+// The same for what PlanLoad plans, which the builder's tables must come from. It is planned once more, because the
+// builder need not have kept it.
+void PlanVerifications(const PlannerInput& input, const std::map<Oid, int>& table_ids, const std::set<int>* only,
+                       PlanBuilder* builder);
 
 // The condition under which a copy's rows are read back: its range, or everything ('') where the rows' places on the
 // target say nothing of their range. The range_key of the verification, too.

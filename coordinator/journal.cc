@@ -5,8 +5,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "absl/strings/str_join.h"
-#include "common/names.h"
 #include "common/pg_status.h"
 #include "common/status_macros.h"
 #include "coordinator/journal_schema.h"
@@ -46,39 +44,6 @@ SELECT pid, backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid()
 constexpr char kEndSessionSql[] = R"sql(
 SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = $1 AND backend_start = $2
 )sql";
-
-// Rows of VALUES in batches, so that neither the statements' number nor their length grows without bound.
-void InsertBatched(pqxx::work& work, const std::string& head, const std::vector<std::string>& values) {
-  constexpr size_t kBatch = 500;
-  for (size_t begin = 0; begin < values.size(); begin += kBatch) {
-    const auto first = values.begin() + static_cast<std::ptrdiff_t>(begin);
-    const auto last = values.begin() + static_cast<std::ptrdiff_t>(std::min(begin + kBatch, values.size()));
-    work.exec(absl::StrCat(head, absl::StrJoin(first, last, ",")));
-  }
-}
-
-void InsertPlan(pqxx::work& work, const std::string& id, const Plan& plan) {
-  std::vector<std::string> values;
-  for (const TablePlan& table : plan.tables) {
-    values.push_back(absl::StrCat("(", QuoteLiteral(id), ",", table.id, ",", QuoteLiteral(table.name.schema), ",",
-                                  QuoteLiteral(table.name.name), ",") +
-                     absl::StrCat(QuoteLiteral(table.ToJson()), ")"));
-  }
-  InsertBatched(work, "INSERT INTO _hypershift.source_table (migration_id, id, schema_name, table_name, plan) VALUES ",
-                values);
-  values.clear();
-  for (const Barrier& barrier : plan.barriers) {
-    values.push_back(absl::StrCat("(", QuoteLiteral(id), ",", barrier.id, ",", barrier.parent, ")"));
-  }
-  InsertBatched(work, "INSERT INTO _hypershift.barrier (migration_id, id, parent) VALUES ", values);
-  values.clear();
-  for (const PlannedTask& task : plan.tasks) values.push_back(TaskValues(id, task));
-  InsertBatched(
-      work,
-      "INSERT INTO _hypershift.task (id, migration_id, table_id, kind, sequence, estimated_bytes, barrier, gates, "
-      "range_key, description, work) VALUES ",
-      values);
-}
 
 bool NoSuchJournal(const absl::Status& status) {
   const std::string state = SqlState(status);
@@ -193,41 +158,6 @@ absl::Status Journal::Advance(const std::string& id, JournalPhase phase, const s
   return AsLeaderAtLength(phase == JournalPhase::kHypertables ? "pre_data" : "hypertables", [&](pqxx::work& work) {
     for (const std::string& statement : statements) work.exec(statement);
     work.exec_params("UPDATE _hypershift.migration SET phase = $2 WHERE id = $1", id, PhaseName(phase));
-    return absl::OkStatus();
-  });
-}
-
-absl::Status Journal::WritePlan(const std::string& id, const Plan& plan, JournalPhase phase) {
-  return AsLeaderAtLength("plan", [&](pqxx::work& work) {
-    work.exec_params("DELETE FROM _hypershift.task WHERE migration_id = $1", id);
-    work.exec_params("DELETE FROM _hypershift.barrier WHERE migration_id = $1", id);
-    work.exec_params("DELETE FROM _hypershift.source_table WHERE migration_id = $1", id);
-    InsertPlan(work, id, plan);
-    work.exec_params("UPDATE _hypershift.migration SET phase = $2 WHERE id = $1", id, PhaseName(phase));
-    return absl::OkStatus();
-  });
-}
-
-absl::Status Journal::ReplaceLoad(const std::string& id, const std::vector<int>& tables,
-                                  const std::vector<std::string>& statements, const Plan& plan) {
-  return AsLeaderAtLength("replace_load", [&](pqxx::work& work) {
-    const std::string ids = NumberArray(tables);
-    for (const std::string& statement : statements) work.exec(statement);
-    // Old barriers stay: an empty one is open.
-    work.exec_params(
-        "DELETE FROM _hypershift.task WHERE migration_id = $1 AND table_id = ANY($2::int[]) "
-        "AND kind IN ('prepare_chunk', 'copy', 'compress', 'verify')",
-        id, ids);
-    work.exec_params("DELETE FROM _hypershift.source_table WHERE migration_id = $1 AND id = ANY($2::int[])", id, ids);
-    InsertPlan(work, id, plan);
-    return absl::OkStatus();
-  });
-}
-
-absl::Status Journal::ReplaceVerifications(const std::string& id, const Plan& plan) {
-  return AsLeaderAtLength("replace_verifications", [&](pqxx::work& work) {
-    work.exec_params("DELETE FROM _hypershift.task WHERE migration_id = $1 AND kind = 'verify'", id);
-    InsertPlan(work, id, plan);
     return absl::OkStatus();
   });
 }

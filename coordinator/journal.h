@@ -7,6 +7,7 @@
 #ifndef HYPERSHIFT_COORDINATOR_JOURNAL_H_
 #define HYPERSHIFT_COORDINATOR_JOURNAL_H_
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -89,13 +90,19 @@ class Journal final : public TurnJournal {
   absl::StatusOr<std::string> LoadArchive(const std::string& id);
   // Runs statements and sets the phase in one transaction.
   absl::Status Advance(const std::string& id, JournalPhase phase, const std::vector<std::string>& statements);
-  absl::Status WritePlan(const std::string& id, const Plan& plan, JournalPhase phase);
+  // Makes a plan, its tasks into the sink, which writes them at once: inside the transaction, so with no wait for
+  // anything else. What the plan holds on return is written too.
+  using PlanMaker = std::function<absl::StatusOr<Plan>(const TaskSink&)>;
+  absl::Status WritePlan(const std::string& id, const PlanMaker& make, JournalPhase phase);
   // Runs `statements`, removes what loads and verifies these tables (chunks, copies, compression, verification), and
   // adds the plan's tasks and barriers, in one transaction.
   absl::Status ReplaceLoad(const std::string& id, const std::vector<int>& tables,
-                           const std::vector<std::string>& statements, const Plan& plan);
-  // Removes all verifications and adds the plan's tasks.
-  absl::Status ReplaceVerifications(const std::string& id, const Plan& plan);
+                           const std::vector<std::string>& statements, const PlanMaker& make);
+  // Removes all verifications and adds the tasks that `plan` hands to the sink while it reads the copies, as often as
+  // it likes.
+  using CopyReader = std::function<absl::Status(const std::function<void(const PlannedTask& copy)>&)>;
+  absl::Status ReplaceVerifications(const std::string& id,
+                                    const std::function<absl::Status(const CopyReader&, const TaskSink&)>& plan);
   absl::Status StoreSnapshot(const std::string& id, const v1::Snapshot& snapshot);
   absl::Status StoreReport(const std::string& id, const std::vector<std::string>& warnings,
                            const std::vector<std::string>& left_out);
@@ -110,9 +117,12 @@ class Journal final : public TurnJournal {
 
   absl::StatusOr<std::vector<TablePlan>> LoadTables(const std::string& id);
   absl::StatusOr<std::vector<Barrier>> LoadBarriers(const std::string& id);
-  absl::StatusOr<std::vector<TaskRow>> LoadTasks(const std::string& id);
+  // All tasks, one after the other in the order of their ids, as of one moment: however many there are, few are in
+  // memory. No I/O in `visit`. An error of its ends the reading and is returned.
+  absl::Status ForEachTask(const std::string& id, const std::function<absl::Status(TaskRow)>& visit);
   absl::StatusOr<std::vector<TaskRow>> LoadTasks(const std::vector<TaskId>& ids) override;
-  absl::StatusOr<v1::TaskWork> LoadWork(TaskId id);
+  absl::StatusOr<int64_t> CountTasks(const std::string& id);
+  absl::StatusOr<bool> HasTasks(const std::string& id, TaskKind::Kind kind);
   absl::StatusOr<TaskId> MaxTaskId();
   absl::StatusOr<BarrierId> MaxBarrierId(const std::string& id);
 

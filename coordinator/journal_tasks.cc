@@ -2,6 +2,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "common/names.h"
 #include "common/status_macros.h"
 #include "coordinator/journal.h"
 #include "coordinator/journal_values.h"
@@ -59,17 +60,15 @@ SELECT pg_terminate_backend(a.pid)
 
 }  // namespace
 
-absl::StatusOr<std::vector<TaskRow>> Journal::LoadTasks(const std::string& id) {
+absl::Status Journal::ForEachTask(const std::string& id, const std::function<absl::Status(TaskRow)>& visit) {
   HS_ASSIGN_OR_RETURN(PgSession * session, Session());
-  HS_ASSIGN_OR_RETURN(const pqxx::result rows,
-                      session->Query(absl::StrCat(kTaskColumnsSql, " WHERE migration_id = $1 ORDER BY id"), id));
-  std::vector<TaskRow> tasks;
-  tasks.reserve(rows.size());
-  for (const auto& row : rows) {
-    HS_ASSIGN_OR_RETURN(TaskRow task, ToTaskRow(row));
-    tasks.push_back(std::move(task));
-  }
-  return tasks;
+  return session->Transaction([&](pqxx::work& work) {
+    return ForEachRow(work, absl::StrCat(kTaskColumnsSql, " WHERE migration_id = ", QuoteLiteral(id), " ORDER BY id"),
+                      [&](const pqxx::row& row) -> absl::Status {
+                        HS_ASSIGN_OR_RETURN(TaskRow task, ToTaskRow(row));
+                        return visit(std::move(task));
+                      });
+  });
 }
 
 absl::StatusOr<std::vector<TaskRow>> Journal::LoadTasks(const std::vector<TaskId>& ids) {
@@ -85,14 +84,19 @@ absl::StatusOr<std::vector<TaskRow>> Journal::LoadTasks(const std::vector<TaskId
   return tasks;
 }
 
-absl::StatusOr<v1::TaskWork> Journal::LoadWork(TaskId id) {
+absl::StatusOr<int64_t> Journal::CountTasks(const std::string& id) {
   HS_ASSIGN_OR_RETURN(PgSession * session, Session());
-  HS_ASSIGN_OR_RETURN(const pqxx::result rows, session->Query("SELECT work FROM _hypershift.task WHERE id = $1", id));
-  v1::TaskWork work;
-  if (rows.empty() || !work.ParseFromString(BytesOf(rows[0][0]))) {
-    return absl::DataLossError(absl::StrCat("the journal's task ", id, " can't be read"));
-  }
-  return work;
+  HS_ASSIGN_OR_RETURN(const pqxx::result rows,
+                      session->Query("SELECT count(*) FROM _hypershift.task WHERE migration_id = $1", id));
+  return Number<int64_t>(rows[0][0]);
+}
+
+absl::StatusOr<bool> Journal::HasTasks(const std::string& id, TaskKind::Kind kind) {
+  HS_ASSIGN_OR_RETURN(PgSession * session, Session());
+  HS_ASSIGN_OR_RETURN(const pqxx::result rows,
+                      session->Query("SELECT 1 FROM _hypershift.task WHERE migration_id = $1 AND kind = $2 LIMIT 1", id,
+                                     TaskKindName(kind)));
+  return !rows.empty();
 }
 
 absl::StatusOr<TaskId> Journal::MaxTaskId() {

@@ -126,13 +126,16 @@ absl::StatusOr<TaskRow> ToTaskRow(const pqxx::row& row) {
   return result;
 }
 
-std::string TaskValues(const std::string& migration, const PlannedTask& planned) {
-  const Task& task = planned.task;
-  return absl::StrCat("(", task.id, ",", QuoteLiteral(migration), ",", task.table, ",",
-                      QuoteLiteral(TaskKindName(task.kind)), ",", task.sequence, ",", task.estimated_bytes, ",") +
-         absl::StrCat(task.barrier, ",'", NumberArray(task.gates), "',", QuoteLiteral(task.range_key), ",",
-                      QuoteLiteral(planned.description), ",'\\x",
-                      absl::BytesToHexString(planned.work.SerializeAsString()), "')");
+absl::Status ForEachRow(pqxx::work& work, const std::string& sql,
+                        const std::function<absl::Status(const pqxx::row&)>& visit) {
+  work.exec(absl::StrCat("DECLARE journal_rows NO SCROLL CURSOR FOR ", sql));
+  while (true) {
+    const pqxx::result rows = work.exec("FETCH FORWARD 5000 FROM journal_rows");
+    if (rows.empty()) break;
+    for (const auto& row : rows) HS_RETURN_IF_ERROR(visit(row));
+  }
+  work.exec("CLOSE journal_rows");
+  return absl::OkStatus();
 }
 
 }  // namespace hypershift

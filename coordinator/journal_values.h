@@ -4,10 +4,12 @@
 #ifndef HYPERSHIFT_COORDINATOR_JOURNAL_VALUES_H_
 #define HYPERSHIFT_COORDINATOR_JOURNAL_VALUES_H_
 
+#include <functional>
 #include <pqxx/pqxx>
 #include <string>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -37,8 +39,8 @@ std::string JsonList(const std::vector<std::string>& values);
 std::vector<std::string> ListOf(const std::string& json);
 
 // An array literal of numbers, or of texts (each quoted as array elements are).
-template <typename T>
-std::string NumberArray(const std::vector<T>& values) {
+template <typename Numbers>
+std::string NumberArray(const Numbers& values) {
   return absl::StrCat("{", absl::StrJoin(values, ","), "}");
 }
 std::string TextArray(const std::vector<std::string>& values);
@@ -46,9 +48,10 @@ std::string TextArray(const std::vector<std::string>& values);
 // Of the columns that kTaskColumnsSql (journal.cc) names, in their order.
 absl::StatusOr<TaskRow> ToTaskRow(const pqxx::row& row);
 
-// One row of VALUES for a planned task: id, migration_id, table_id, kind, sequence, estimated_bytes, barrier, gates,
-// range_key, description, work.
-std::string TaskValues(const std::string& migration, const PlannedTask& planned);
+// The rows of a query, some thousands at a time, through a cursor: the transaction has one at a time. Stops at the
+// first error of `visit`, which may write in the same transaction.
+absl::Status ForEachRow(pqxx::work& work, const std::string& sql,
+                        const std::function<absl::Status(const pqxx::row&)>& visit);
 
 }  // namespace hypershift
 

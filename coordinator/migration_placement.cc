@@ -47,10 +47,10 @@ std::vector<HandOver> MigrationState::FindHandOvers(absl::Time now) {
   for (const TaskId id : scheduler_->leased()) {
     const Task* task = scheduler_->Find(id);
     if (task->kind != TaskKind::KIND_COPY || task->setbacks >= kMaxSetbacks) continue;
-    const auto detail = details_.find(id);
-    if (detail == details_.end() || detail->second.started_at == absl::InfinitePast()) continue;
-    copies.push_back({id, task->attempt, task->worker, now - detail->second.started_at, detail->second.bytes_running,
-                      task->estimated_bytes});
+    const absl::Time started_at = details_.StartedAt(id);
+    if (started_at == absl::InfinitePast()) continue;
+    copies.push_back(
+        {id, task->attempt, task->worker, now - started_at, details_.ProgressOf(id).bytes, task->estimated_bytes});
   }
   std::vector<Helper> helpers;
   for (const FreeWorker& worker : free) helpers.push_back({worker.name, worker.free_slots, SlotSpeed(worker.name)});

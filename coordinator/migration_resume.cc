@@ -140,15 +140,21 @@ absl::Status MigrationSetup::RecoverSnapshot() {
 
 absl::Status MigrationSetup::GoOnWithoutSnapshot() {
   needs_keepers_ = false;
-  HS_ASSIGN_OR_RETURN(const std::vector<TaskRow> tasks, journal_->LoadTasks(record_.id));
-  const bool rows_arrived = std::any_of(tasks.begin(), tasks.end(), [](const TaskRow& row) {
-    return row.task.kind == TaskKind::KIND_COPY && row.task.state == TaskState::STATE_DONE;
-  });
+  Unfinished unfinished;
+  bool rows_arrived = false;
+  HS_RETURN_IF_ERROR(journal_->ForEachTask(record_.id, [&](const TaskRow& row) {
+    const bool copy = row.task.kind == TaskKind::KIND_COPY;
+    const bool done = row.task.state == TaskState::STATE_DONE;
+    rows_arrived = rows_arrived || (copy && done);
+    if (copy && !done) unfinished.tables.insert(row.task.table);
+    if (row.task.state == TaskState::STATE_LEASED) unfinished.leased.push_back(row.task.id);
+    return absl::OkStatus();
+  }));
   if (!rows_arrived) {
     // Nothing was copied yet: a new snapshot is as good. What was planned under the old one is planned again.
     HS_ASSIGN_OR_RETURN(holder_, SnapshotHolder::Take(options_.source));
     LogInfo("no row had been copied: going on under a new snapshot", {{"migration", record_.id}});
-    if (record_.phase == JournalPhase::kRun) HS_RETURN_IF_ERROR(RestartUnfinishedTables(tasks));
+    if (record_.phase == JournalPhase::kRun) HS_RETURN_IF_ERROR(RestartUnfinishedTables(unfinished));
   } else {
     switch (options_.lost_snapshot) {
       case LostSnapshot::kRefuse:
@@ -160,7 +166,7 @@ absl::Status MigrationSetup::GoOnWithoutSnapshot() {
       }
       case LostSnapshot::kRestartTables: {
         HS_ASSIGN_OR_RETURN(holder_, SnapshotHolder::Take(options_.source));
-        HS_RETURN_IF_ERROR(RestartUnfinishedTables(tasks));
+        HS_RETURN_IF_ERROR(RestartUnfinishedTables(unfinished));
         break;
       }
       case LostSnapshot::kAllowInconsistent: {
@@ -200,17 +206,10 @@ absl::Status MigrationSetup::ProveUnchanged() {
 }
 
 // What was unfinished when it was decided to start again: a range that a worker commits since then goes with its table.
-absl::Status MigrationSetup::RestartUnfinishedTables(const std::vector<TaskRow>& tasks) {
+absl::Status MigrationSetup::RestartUnfinishedTables(const Unfinished& unfinished) {
   HS_RETURN_IF_ERROR(Inspect());
   HS_RETURN_IF_ERROR(ReadForPlan());
   HS_ASSIGN_OR_RETURN(const std::vector<TablePlan> tables, journal_->LoadTables(record_.id));
-  std::set<int> unfinished;
-  std::vector<TaskId> leased;
-  for (const TaskRow& row : tasks) {
-    if (row.task.state == TaskState::STATE_LEASED) leased.push_back(row.task.id);
-    if (row.task.kind == TaskKind::KIND_COPY && row.task.state != TaskState::STATE_DONE)
-      unfinished.insert(row.task.table);
-  }
   std::map<Oid, int> ids;
   std::vector<std::string> truncations;
   for (const TablePlan& table : tables) {
@@ -219,17 +218,22 @@ absl::Status MigrationSetup::RestartUnfinishedTables(const std::vector<TaskRow>&
       return absl::FailedPreconditionError(absl::StrCat(table.name.Display(), " is no longer on the source"));
     }
     ids[current->oid] = table.id;
-    if (unfinished.count(table.id) > 0) truncations.push_back(absl::StrCat("TRUNCATE ", table.name.Quoted()));
+    if (unfinished.tables.count(table.id) > 0) truncations.push_back(absl::StrCat("TRUNCATE ", table.name.Quoted()));
   }
   HS_ASSIGN_OR_RETURN(const TaskId last_task, journal_->MaxTaskId());
   HS_ASSIGN_OR_RETURN(const BarrierId last_barrier, journal_->MaxBarrierId(record_.id));
-  PlanBuilder builder(last_task + 1, last_barrier + 1);
-  PlanLoad(MakePlannerInput(), ids, &unfinished, &builder);
-  if (options_.config.verify) PlanVerifications(&builder);
   // A worker that was stopped or cut off still has its locks, and nobody will wait for its lease to expire.
-  HS_RETURN_IF_ERROR(journal_->TerminateSessions(leased));
-  LogWarning("starting unfinished tables again", {{"migration", record_.id}, {"tables", unfinished.size()}});
-  return journal_->ReplaceLoad(record_.id, {unfinished.begin(), unfinished.end()}, truncations, builder.plan);
+  HS_RETURN_IF_ERROR(journal_->TerminateSessions(unfinished.leased));
+  LogWarning("starting unfinished tables again", {{"migration", record_.id}, {"tables", unfinished.tables.size()}});
+  return journal_->ReplaceLoad(record_.id, {unfinished.tables.begin(), unfinished.tables.end()}, truncations,
+                               [&](const TaskSink& sink) -> absl::StatusOr<Plan> {
+                                 const PlannerInput input = MakePlannerInput();
+                                 PlanBuilder builder(last_task + 1, last_barrier + 1, sink);
+                                 PlanLoad(input, ids, &unfinished.tables, &builder);
+                                 if (options_.config.verify)
+                                   PlanVerifications(input, ids, &unfinished.tables, &builder);
+                                 return std::move(builder.plan);
+                               });
 }
 
 }  // namespace hypershift

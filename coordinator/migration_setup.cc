@@ -203,9 +203,7 @@ absl::Status MigrationSetup::ContinueFrom(JournalPhase phase) {
   }
   if (options_.config.verify) {
     // A resumed run may ask for what the first one did not.
-    HS_ASSIGN_OR_RETURN(const std::vector<TaskRow> tasks, journal_->LoadTasks(record_.id));
-    const bool planned = std::any_of(tasks.begin(), tasks.end(),
-                                     [](const TaskRow& row) { return row.task.kind == TaskKind::KIND_VERIFY; });
+    HS_ASSIGN_OR_RETURN(const bool planned, journal_->HasTasks(record_.id, TaskKind::KIND_VERIFY));
     if (!planned) HS_RETURN_IF_ERROR(PlanVerificationsAfterwards(/*gated=*/true));
   }
   HS_RETURN_IF_ERROR(LoadState());
@@ -301,9 +299,20 @@ PlannerInput MigrationSetup::MakePlannerInput() const {
 absl::Status MigrationSetup::WritePlan() {
   HS_RETURN_IF_ERROR(ReadForPlan());
   HS_ASSIGN_OR_RETURN(const TaskId last_task, journal_->MaxTaskId());
-  const Plan plan = MakePlan(MakePlannerInput(), last_task + 1, &record_.left_out);
-  LogInfo("planned", {{"migration", record_.id}, {"tables", plan.tables.size()}, {"tasks", plan.tasks.size()}});
-  HS_RETURN_IF_ERROR(journal_->WritePlan(record_.id, plan, JournalPhase::kRun));
+  size_t tables = 0;
+  size_t tasks = 0;
+  HS_RETURN_IF_ERROR(journal_->WritePlan(
+      record_.id,
+      [&](const TaskSink& sink) -> absl::StatusOr<Plan> {
+        Plan plan = MakePlan(MakePlannerInput(), last_task + 1, &record_.left_out, [&](PlannedTask task) {
+          ++tasks;
+          sink(std::move(task));
+        });
+        tables = plan.tables.size();
+        return plan;
+      },
+      JournalPhase::kRun));
+  LogInfo("planned", {{"migration", record_.id}, {"tables", tables}, {"tasks", tasks}});
   return journal_->StoreReport(record_.id, record_.warnings, record_.left_out);
 }
 
@@ -312,29 +321,15 @@ absl::Status MigrationSetup::LoadState() { return LoadFromJournal(record_.id, jo
 // From the copies that stand in the journal.
 absl::Status MigrationSetup::PlanVerificationsAfterwards(bool gated) {
   HS_ASSIGN_OR_RETURN(const std::vector<TablePlan> tables, journal_->LoadTables(record_.id));
-  HS_ASSIGN_OR_RETURN(const std::vector<TaskRow> tasks, journal_->LoadTasks(record_.id));
   HS_ASSIGN_OR_RETURN(const TaskId last_task, journal_->MaxTaskId());
-  PlanBuilder copies(1, 1);
-  copies.plan.tables = tables;
-  for (const TaskRow& row : tasks) {
-    if (row.task.kind != TaskKind::KIND_COPY) continue;
-    PlannedTask copy;
-    copy.task = row.task;
-    copy.task.gates.clear();
-    copy.description = row.description;
-    HS_ASSIGN_OR_RETURN(copy.work, journal_->LoadWork(row.task.id));
-    copies.plan.tasks.push_back(std::move(copy));
-  }
-  const size_t copied = copies.plan.tasks.size();
-  PlanVerifications(&copies);
-  Plan plan;
-  for (size_t i = copied; i < copies.plan.tasks.size(); ++i) {
-    PlannedTask& verify = copies.plan.tasks[i];
-    verify.task.id = last_task + 1 + static_cast<TaskId>(plan.tasks.size());
-    if (!gated) verify.task.gates.clear();
-    plan.tasks.push_back(std::move(verify));
-  }
-  return journal_->ReplaceVerifications(record_.id, plan);
+  return journal_->ReplaceVerifications(record_.id, [&](const Journal::CopyReader& read, const TaskSink& sink) {
+    PlanBuilder builder(last_task + 1, 1, [&](PlannedTask verify) {
+      if (!gated) verify.task.gates.clear();
+      sink(std::move(verify));
+    });
+    VerificationPlanner verifications(tables, &builder);
+    return read([&](const PlannedTask& copy) { verifications.Add(copy); });
+  });
 }
 
 absl::Status MigrationSetup::PrepareVerification() {
@@ -362,12 +357,22 @@ absl::Status MigrationSetup::PrepareVerification() {
 absl::Status LoadFromJournal(const std::string& migration, Journal* journal, MigrationState* state) {
   HS_ASSIGN_OR_RETURN(std::vector<TablePlan> tables, journal->LoadTables(migration));
   HS_ASSIGN_OR_RETURN(const std::vector<Barrier> barriers, journal->LoadBarriers(migration));
-  HS_ASSIGN_OR_RETURN(const std::vector<TaskRow> rows, journal->LoadTasks(migration));
+  HS_ASSIGN_OR_RETURN(const int64_t count, journal->CountTasks(migration));
+  // What verifications alone need is most of what there is to keep.
+  HS_ASSIGN_OR_RETURN(const bool verifies, journal->HasTasks(migration, TaskKind::KIND_VERIFY));
   std::vector<Task> tasks;
-  tasks.reserve(rows.size());
-  for (const TaskRow& row : rows) tasks.push_back(row.task);
+  TaskDetails details;
+  tasks.reserve(static_cast<size_t>(count));
+  details.Reserve(static_cast<size_t>(count));
+  details.KeepDigests(verifies);
+  HS_RETURN_IF_ERROR(journal->ForEachTask(migration, [&](TaskRow row) {
+    if (!verifies) std::string().swap(row.task.range_key);  // Assigning would keep its memory.
+    details.Add(row);
+    tasks.push_back(std::move(row.task));
+    return absl::OkStatus();
+  }));
   HS_ASSIGN_OR_RETURN(Scheduler scheduler, Scheduler::Create(std::move(tasks), barriers));
-  state->LoadPlan(std::move(tables), rows, std::move(scheduler));
+  state->LoadPlan(std::move(tables), std::move(details), std::move(scheduler));
   return absl::OkStatus();
 }
 

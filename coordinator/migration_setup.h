@@ -63,7 +63,12 @@ class MigrationSetup {
   absl::Status RecoverSnapshot();
   absl::Status GoOnWithoutSnapshot();
   absl::Status ProveUnchanged();
-  absl::Status RestartUnfinishedTables(const std::vector<TaskRow>& tasks);
+  // What of the journal's tasks.
+  struct Unfinished {
+    std::set<int> tables;  // Some of whose copies are not done.
+    std::vector<TaskId> leased;
+  };
+  absl::Status RestartUnfinishedTables(const Unfinished& unfinished);
   absl::Status ContinueFrom(JournalPhase phase);
   bool IsHypertable(const SchemaEntry& entry) const;
   absl::Status RestoreSchema();

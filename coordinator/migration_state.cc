@@ -63,26 +63,14 @@ void MigrationState::SetSnapshotXminAge(int64_t transactions) {
   snapshot_xmin_age_ = transactions;
 }
 
-void MigrationState::LoadPlan(std::vector<TablePlan> tables, const std::vector<TaskRow>& rows, Scheduler scheduler) {
+void MigrationState::LoadPlan(std::vector<TablePlan> tables, TaskDetails details, Scheduler scheduler) {
   MutexLock lock(&mutex_);
   tables_.clear();
   for (TablePlan& table : tables) {
     const int id = table.id;
     tables_.emplace(id, std::move(table));
   }
-  std::map<TaskId, TaskDetail> details;
-  for (const TaskRow& row : rows) {
-    TaskDetail& detail = details[row.task.id];
-    detail.description = row.description;
-    detail.started_at = row.started_at;
-    detail.finished_at = row.finished_at;
-    detail.digest = row.digest;
-    auto known = details_.find(row.task.id);
-    if (known != details_.end() && row.task.state == TaskState::STATE_LEASED) {
-      detail.rows_running = known->second.rows_running;
-      detail.bytes_running = known->second.bytes_running;
-    }
-  }
+  for (const TaskId id : scheduler.leased()) details.SetProgress(id, details_.ProgressOf(id));
   details_ = std::move(details);
   scheduler_ = std::move(scheduler);
 }
@@ -112,15 +100,12 @@ void MigrationState::WithScheduler(const std::function<void(Scheduler&)>& body) 
 
 void MigrationState::RecordDone(const TaskRow& row) {
   MutexLock lock(&mutex_);
-  TaskDetail& detail = details_[row.task.id];
   if (row.task.kind == TaskKind::KIND_COPY) {
-    rates_[row.task.worker].Add(std::max<int64_t>(row.task.bytes - detail.bytes_running, 0), clock_->Now());
+    const int64_t known = details_.ProgressOf(row.task.id).bytes;
+    rates_[row.task.worker].Add(std::max<int64_t>(row.task.bytes - known, 0), clock_->Now());
     AddSpeed(row);
   }
-  detail.started_at = row.started_at;
-  detail.finished_at = row.finished_at;
-  detail.digest = row.digest;
-  detail.rows_running = detail.bytes_running = 0;
+  details_.Finish(row);
 }
 
 bool MigrationState::Connected(const Worker& worker, absl::Time now) const {
@@ -158,9 +143,7 @@ void MigrationState::HandOut(const std::string& worker, const std::vector<v1::Le
     v1::LeasedTask& queued = found->second.outbox.emplace_back(task);
     auto table = tables_.find(scheduler_.has_value() ? scheduler_->Find(task.id())->table : 0);
     if (table != tables_.end()) queued.set_table(table->second.name.Display());
-    TaskDetail& detail = details_[task.id()];
-    detail.started_at = clock_->Now();
-    detail.rows_running = detail.bytes_running = 0;
+    details_.Start(task.id(), clock_->Now());
   }
   news_.NotifyAll();
 }
@@ -299,13 +282,12 @@ void MigrationState::RecordRunning(const std::string& worker,
     if (!scheduler_.has_value()) continue;
     const Holding holding{report.id(), report.attempt(), worker};
     if (MayHold(holding) && !revoke_everything_) {
-      TaskDetail& detail = details_[report.id()];
       const Task* task = scheduler_->Find(report.id());
       if (task != nullptr && task->kind == TaskKind::KIND_COPY) {
-        rates_[worker].Add(std::max<int64_t>(report.bytes() - detail.bytes_running, 0), clock_->Now());
+        rates_[worker].Add(std::max<int64_t>(report.bytes() - details_.ProgressOf(report.id()).bytes, 0),
+                           clock_->Now());
       }
-      detail.rows_running = report.rows();
-      detail.bytes_running = report.bytes();
+      details_.SetProgress(report.id(), {report.rows(), report.bytes()});
       renewals_.insert(holding);
     } else {
       *response->add_revoked() = report;
@@ -438,7 +420,7 @@ absl::StatusOr<int64_t> MigrationState::RetryTable(const std::string& table) {
     return absl::FailedPreconditionError("the migration has ended: run its command again, which retries failed tables");
   }
   int64_t failed = 0;
-  for (const auto& [task_id, task] : scheduler_->tasks()) {
+  for (const Task& task : scheduler_->tasks()) {
     if (task.table == id && task.state == TaskState::STATE_FAILED) ++failed;
   }
   if (failed == 0) return absl::FailedPreconditionError(absl::StrCat("no step of ", table, " has failed"));

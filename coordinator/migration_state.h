@@ -28,6 +28,7 @@
 #include "coordinator/plan.h"
 #include "coordinator/scheduler.h"
 #include "coordinator/steering.h"
+#include "coordinator/task_details.h"
 #include "hypershift/v1/migration.pb.h"
 #include "hypershift/v1/worker.pb.h"
 
@@ -69,7 +70,7 @@ class MigrationState {
   // Whom sessions wait for, and how far the snapshot holds back vacuum on the source.
   void SetWaits(const std::vector<std::string>& waits);
   void SetSnapshotXminAge(int64_t transactions);
-  void LoadPlan(std::vector<TablePlan> tables, const std::vector<TaskRow>& rows, Scheduler scheduler);
+  void LoadPlan(std::vector<TablePlan> tables, TaskDetails details, Scheduler scheduler);
   // Waits for a report, or until the time is over.
   Reports TakeReports(absl::Duration wait);
   void Wake();
@@ -154,15 +155,6 @@ class MigrationState {
     std::optional<v1::ServerIdentity> source;
     std::optional<v1::ServerIdentity> target;
   };
-  struct TaskDetail {
-    std::string description;
-    absl::Time started_at = absl::InfinitePast();
-    absl::Time finished_at = absl::InfinitePast();
-    int64_t rows_running = 0;
-    int64_t bytes_running = 0;
-    v1::Digest digest;
-  };
-
   // Who says that they run which attempt.
   struct Holding {
     TaskId id = 0;
@@ -216,7 +208,7 @@ class MigrationState {
   std::vector<std::string> waits_ ABSL_GUARDED_BY(mutex_);
   int64_t snapshot_xmin_age_ ABSL_GUARDED_BY(mutex_) = 0;
   std::optional<Scheduler> scheduler_ ABSL_GUARDED_BY(mutex_);
-  std::map<TaskId, TaskDetail> details_ ABSL_GUARDED_BY(mutex_);
+  TaskDetails details_ ABSL_GUARDED_BY(mutex_);
   std::map<int, TablePlan> tables_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, Worker> workers_ ABSL_GUARDED_BY(mutex_);
   Reports reports_ ABSL_GUARDED_BY(mutex_);

@@ -4,6 +4,7 @@
 #define HYPERSHIFT_COORDINATOR_PLAN_H_
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -43,6 +44,9 @@ struct PlannedTask {
   std::string description;
   v1::TaskWork work;
 };
+
+// Takes planned tasks, one after the other. A million of them, each with its SQL, would take gigabytes.
+using TaskSink = std::function<void(PlannedTask)>;
 
 struct Plan {
   std::vector<TablePlan> tables;

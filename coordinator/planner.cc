@@ -403,10 +403,10 @@ BarrierId PlanBuilder::AddBarrier(BarrierId parent) {
 
 void PlanBuilder::AddFixedBarrier(BarrierId id, BarrierId parent) { plan.barriers.push_back({id, parent}); }
 
-PlannedTask& PlanBuilder::AddTask(PlannedTask task) {
+void PlanBuilder::AddTask(PlannedTask task) {
   task.task.id = next_task_++;
+  if (sink_) return sink_(std::move(task));
   plan.tasks.push_back(std::move(task));
-  return plan.tasks.back();
 }
 
 std::map<Oid, int> AssignTableIds(const Catalog& catalog, const Selection& selection) {
@@ -433,9 +433,9 @@ void PlanLoad(const PlannerInput& input, const std::map<Oid, int>& table_ids, co
   }
 }
 
-Plan MakePlan(const PlannerInput& input, TaskId first_task, std::vector<std::string>* left_out) {
+Plan MakePlan(const PlannerInput& input, TaskId first_task, std::vector<std::string>* left_out, const TaskSink& sink) {
   const std::map<Oid, int> ids = AssignTableIds(input.catalog, input.selection);
-  PlanBuilder builder(first_task, KeysBarrier(static_cast<int>(ids.size())) + 8);
+  PlanBuilder builder(first_task, KeysBarrier(static_cast<int>(ids.size())) + 8, sink);
   builder.AddFixedBarrier(kAllKeysBarrier, 0);
   builder.AddFixedBarrier(kForeignKeysBarrier, 0);
   builder.AddFixedBarrier(kViewsBarrier, 0);

@@ -12,6 +12,7 @@
 #include <map>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "common/config.h"
@@ -60,25 +61,29 @@ struct PlannerInput {
 // Hands out ids and collects what is planned.
 class PlanBuilder {
  public:
-  PlanBuilder(TaskId first_task, BarrierId first_barrier) : next_task_(first_task), next_barrier_(first_barrier) {}
+  // With a sink, tasks go there as they are planned, and the plan holds none.
+  PlanBuilder(TaskId first_task, BarrierId first_barrier, TaskSink sink = nullptr)
+      : next_task_(first_task), next_barrier_(first_barrier), sink_(std::move(sink)) {}
 
   BarrierId AddBarrier(BarrierId parent);
   void AddFixedBarrier(BarrierId id, BarrierId parent);
   // Sets the id. Sequence 0 = after what was added before.
-  PlannedTask& AddTask(PlannedTask task);
+  void AddTask(PlannedTask task);
 
   Plan plan;
 
  private:
   TaskId next_task_;
   BarrierId next_barrier_;
+  const TaskSink sink_;
 };
 
 // Ids of tables, in the order of their names.
 std::map<Oid, int> AssignTableIds(const Catalog& catalog, const Selection& selection);
 
-// The whole plan. `left_out` gains what can't be done.
-Plan MakePlan(const PlannerInput& input, TaskId first_task, std::vector<std::string>* left_out);
+// The whole plan, its tasks in the sink if there is one. `left_out` gains what can't be done.
+Plan MakePlan(const PlannerInput& input, TaskId first_task, std::vector<std::string>* left_out,
+              const TaskSink& sink = nullptr);
 
 // Copies, chunks and compression of one table: what a table that starts again from nothing needs. `only` = these
 // tables.

@@ -20,7 +20,9 @@ absl::StatusOr<Scheduler> Scheduler::Create(std::vector<Task> tasks, const std::
       return absl::DataLossError(absl::StrCat("barrier ", barrier.id, " has no parent ", barrier.parent));
     }
   }
-  for (Task& task : tasks) {
+  const auto by_id = [](const Task& a, const Task& b) { return a.id < b.id; };
+  if (!std::is_sorted(tasks.begin(), tasks.end(), by_id)) std::sort(tasks.begin(), tasks.end(), by_id);
+  for (const Task& task : tasks) {
     for (BarrierId gate : task.gates) {
       auto found = scheduler.barriers_.find(gate);
       if (found == scheduler.barriers_.end()) {
@@ -32,12 +34,13 @@ absl::StatusOr<Scheduler> Scheduler::Create(std::vector<Task> tasks, const std::
       return absl::DataLossError(
           absl::StrCat("task ", task.id, " counts in barrier ", task.barrier, ", which isn't there"));
     }
-    const TaskId id = task.id;
-    if (!scheduler.tasks_.emplace(id, std::move(task)).second) {
-      return absl::DataLossError(absl::StrCat("task ", id, " stands twice in the journal"));
-    }
   }
-  for (const auto& [id, task] : scheduler.tasks_) {
+  for (size_t i = 1; i < tasks.size(); ++i) {
+    if (tasks[i].id != tasks[i - 1].id) continue;
+    return absl::DataLossError(absl::StrCat("task ", tasks[i].id, " stands twice in the journal"));
+  }
+  scheduler.tasks_ = std::move(tasks);
+  for (const Task& task : scheduler.tasks_) {
     if (task.state == TaskState::STATE_DONE) continue;
     scheduler.Count(task.barrier, 1);
     ++scheduler.unfinished_[task.kind];
@@ -45,44 +48,37 @@ absl::StatusOr<Scheduler> Scheduler::Create(std::vector<Task> tasks, const std::
     TableState& table = scheduler.tables_[task.table];
     table.bytes_left += task.estimated_bytes;
     if (task.state == TaskState::STATE_LEASED) {
-      scheduler.leased_.insert(id);
+      scheduler.leased_.insert(task.id);
       ++table.running;
     }
     if (task.state == TaskState::STATE_FAILED) ++scheduler.failed_total_;
   }
-  for (const auto& [id, task] : scheduler.tasks_) {
+  for (const Task& task : scheduler.tasks_) {
     if (task.state == TaskState::STATE_PENDING && scheduler.GatesOpen(task)) scheduler.SetReady(task, true);
   }
   return scheduler;
 }
 
 const Task* Scheduler::Next(absl::Time now, const std::function<bool(const Task&)>& allowed) const {
-  const Task* best = nullptr;
-  double best_weight = -1;
-  for (const auto& [table_id, table] : tables_) {
-    const double weight = static_cast<double>(table.bytes_left + 1) / (table.running + 1);
-    if (weight <= best_weight) continue;
-    for (const auto& [sequence, id] : table.ready) {
-      const Task& task = tasks_.at(id);
-      if (task.not_before > now || !allowed(task)) continue;
-      best = &task;
-      best_weight = weight;
-      break;
+  for (const auto& [weight, table] : by_weight_) {
+    for (const auto& [sequence, id] : tables_.at(table).ready) {
+      const Task& task = *Find(id);
+      if (task.not_before <= now && allowed(task)) return &task;
     }
   }
-  return best;
+  return nullptr;
 }
 
 absl::Status Scheduler::Lease(TaskId id, const std::string& worker, absl::Time expires) {
   HS_ASSIGN_OR_RETURN(Task * task, FindMutable(id));
   if (!GatesOpen(*task)) return absl::FailedPreconditionError(absl::StrCat("task ", id, " still waits for others"));
   HS_RETURN_IF_ERROR(Transition(task, task->attempt, TaskEvent::kLease));
-  SetReady(*task, false);
   ++task->attempt;
   task->worker = worker;
   task->lease_expires = expires;
   leased_.insert(id);
   ++tables_[task->table].running;
+  SetReady(*task, false);
   return absl::OkStatus();
 }
 
@@ -93,6 +89,7 @@ absl::Status Scheduler::Finish(TaskId id, int attempt, int64_t rows, int64_t byt
   TableState& table = tables_[task->table];
   --table.running;
   table.bytes_left -= task->estimated_bytes;
+  Place(task->table, &table);
   task->rows = rows;
   task->bytes = bytes;
   task->error.clear();
@@ -122,7 +119,9 @@ absl::Status Scheduler::Fail(TaskId id, int attempt, const std::string& error) {
   HS_ASSIGN_OR_RETURN(Task * task, FindMutable(id));
   HS_RETURN_IF_ERROR(Transition(task, attempt, TaskEvent::kFail));
   leased_.erase(id);
-  --tables_[task->table].running;
+  TableState& table = tables_[task->table];
+  --table.running;
+  Place(task->table, &table);
   task->worker.clear();
   task->error = error;
   ++task->failures;
@@ -153,14 +152,19 @@ absl::Status Scheduler::Renew(TaskId id, int attempt, absl::Time expires) {
 std::vector<TaskId> Scheduler::Expired(absl::Time now) const {
   std::vector<TaskId> expired;
   for (TaskId id : leased_) {
-    if (tasks_.at(id).lease_expires <= now) expired.push_back(id);
+    if (Find(id)->lease_expires <= now) expired.push_back(id);
   }
   return expired;
 }
 
 const Task* Scheduler::Find(TaskId id) const {
-  auto found = tasks_.find(id);
-  return found == tasks_.end() ? nullptr : &found->second;
+  if (tasks_.empty() || id < tasks_.front().id || id > tasks_.back().id) return nullptr;
+  // Where it is unless ids are missing, which they are only where a load was planned again.
+  const auto guess = static_cast<size_t>(id - tasks_.front().id);
+  if (guess < tasks_.size() && tasks_[guess].id == id) return &tasks_[guess];
+  const auto found = std::lower_bound(tasks_.begin(), tasks_.end(), id,
+                                      [](const Task& task, TaskId wanted) { return task.id < wanted; });
+  return found->id == id ? &*found : nullptr;
 }
 
 bool Scheduler::IsOpen(BarrierId id) const {
@@ -175,14 +179,14 @@ int64_t Scheduler::unfinished(TaskKind::Kind kind) const {
 
 bool Scheduler::Idle() const {
   if (!leased_.empty()) return false;
-  return std::all_of(tables_.begin(), tables_.end(), [](const auto& entry) { return entry.second.ready.empty(); });
+  return by_weight_.empty();
 }
 
 absl::Time Scheduler::NextRetryTime(absl::Time now) const {
   absl::Time next = absl::InfiniteFuture();
   for (const auto& [table_id, table] : tables_) {
     for (const auto& [sequence, id] : table.ready) {
-      const absl::Time not_before = tasks_.at(id).not_before;
+      const absl::Time not_before = Find(id)->not_before;
       if (not_before > now) next = std::min(next, not_before);
     }
   }
@@ -190,9 +194,9 @@ absl::Time Scheduler::NextRetryTime(absl::Time now) const {
 }
 
 absl::StatusOr<Task*> Scheduler::FindMutable(TaskId id) {
-  auto found = tasks_.find(id);
-  if (found == tasks_.end()) return absl::NotFoundError(absl::StrCat("there is no task ", id));
-  return &found->second;
+  const Task* found = Find(id);
+  if (found == nullptr) return absl::NotFoundError(absl::StrCat("there is no task ", id));
+  return const_cast<Task*>(found);  // NOLINT(cppcoreguidelines-pro-type-const-cast): this is not const.
 }
 
 absl::Status Scheduler::Transition(Task* task, int attempt, TaskEvent event) {
@@ -219,6 +223,16 @@ void Scheduler::SetReady(const Task& task, bool ready) {
   } else {
     table.ready.erase({task.sequence, task.id});
   }
+  Place(task.table, &table);
+}
+
+void Scheduler::Place(int id, TableState* table) {
+  std::optional<double> weight;
+  if (!table->ready.empty()) weight = static_cast<double>(table->bytes_left + 1) / (table->running + 1);
+  if (weight == table->weight) return;
+  if (table->weight.has_value()) by_weight_.erase({-*table->weight, id});
+  if (weight.has_value()) by_weight_.emplace(-*weight, id);
+  table->weight = weight;
 }
 
 void Scheduler::Count(BarrierId id, int64_t change) {
@@ -231,7 +245,7 @@ void Scheduler::Count(BarrierId id, int64_t change) {
   Count(barrier.parent, is_open ? -1 : 1);
   if (!is_open) return;
   for (TaskId waiting : barrier.waiting) {
-    const Task& task = tasks_.at(waiting);
+    const Task& task = *Find(waiting);
     if (task.state == TaskState::STATE_PENDING && GatesOpen(task)) SetReady(task, true);
   }
 }

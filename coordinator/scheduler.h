@@ -10,13 +10,16 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <unordered_map>
 #include <utility>
 #include <vector>
 
+#include "absl/container/btree_set.h"
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "coordinator/task_state.h"
 
@@ -30,7 +33,7 @@ struct Barrier {
   BarrierId parent = 0;  // 0 = none.
 };
 
-// What the scheduler keeps of a task; what it does stays in the journal.
+// What the scheduler keeps of a task; what it does stays in the journal. There may be millions.
 struct Task {
   TaskId id = 0;
   int table = 0;  // 0 = of no table.
@@ -80,7 +83,8 @@ class Scheduler {
   std::vector<TaskId> Expired(absl::Time now) const;
 
   const Task* Find(TaskId id) const;
-  const std::map<TaskId, Task>& tasks() const { return tasks_; }
+  // Ascending by id.
+  const std::vector<Task>& tasks() const { return tasks_; }
   bool IsOpen(BarrierId id) const;
   int leased_count() const { return static_cast<int>(leased_.size()); }
   const std::set<TaskId>& leased() const { return leased_; }
@@ -100,20 +104,24 @@ class Scheduler {
     std::vector<TaskId> waiting;
   };
   struct TableState {
-    std::set<std::pair<int64_t, TaskId>> ready;  // (sequence, id) of pending tasks whose gates are open.
+    absl::btree_set<std::pair<int64_t, TaskId>> ready;  // (sequence, id) of pending tasks whose gates are open.
     int64_t bytes_left = 0;
     int running = 0;
+    std::optional<double> weight;  // As it stands in by_weight_; unset = nothing is ready.
   };
 
   absl::Status Transition(Task* task, int attempt, TaskEvent event);
   absl::StatusOr<Task*> FindMutable(TaskId id);
   bool GatesOpen(const Task& task) const;
   void SetReady(const Task& task, bool ready);
+  // After a change of a table's state: brings its place in the order up to date.
+  void Place(int id, TableState* table);
   void Count(BarrierId id, int64_t change);
 
-  std::map<TaskId, Task> tasks_;
+  std::vector<Task> tasks_;
   std::unordered_map<BarrierId, BarrierState> barriers_;
   std::map<int, TableState> tables_;
+  std::set<std::pair<double, int>> by_weight_;  // (-weight, id) of tables with ready tasks: the heaviest first.
   std::set<TaskId> leased_;
   std::map<TaskKind::Kind, int64_t> unfinished_;
   int64_t unfinished_total_ = 0;

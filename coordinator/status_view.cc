@@ -78,17 +78,16 @@ v1::TaskInfo MigrationState::ToTaskInfo(const Task& task) const {
   info.set_bytes(task.bytes);
   info.set_error(task.error);
   info.set_waits_for(WaitsFor(task));
-  auto detail = details_.find(task.id);
-  if (detail == details_.end()) return info;
-  info.set_description(detail->second.description);
+  info.set_description(std::string(details_.Description(task.id)));
   if (table != tables_.end()) SetRange(table->second, &info);
-  if (detail->second.started_at != absl::InfinitePast())
-    *info.mutable_started_at() = ToProto(detail->second.started_at);
-  if (detail->second.finished_at != absl::InfinitePast())
-    *info.mutable_finished_at() = ToProto(detail->second.finished_at);
+  const absl::Time started_at = details_.StartedAt(task.id);
+  const absl::Time finished_at = details_.FinishedAt(task.id);
+  if (started_at != absl::InfinitePast()) *info.mutable_started_at() = ToProto(started_at);
+  if (finished_at != absl::InfinitePast()) *info.mutable_finished_at() = ToProto(finished_at);
   if (task.state == TaskState::STATE_LEASED) {
-    info.set_rows(detail->second.rows_running);
-    info.set_bytes(detail->second.bytes_running);
+    const TaskDetails::Progress progress = details_.ProgressOf(task.id);
+    info.set_rows(progress.rows);
+    info.set_bytes(progress.bytes);
   }
   return info;
 }
@@ -109,7 +108,7 @@ std::map<int, v1::TableInfo> MigrationState::BuildTables() const {
     for (const std::string& column : plan.rewritable_columns) info.add_rewritable_columns(column);
   }
   if (!scheduler_.has_value()) return infos;
-  for (const auto& [task_id, task] : scheduler_->tasks()) {
+  for (const Task& task : scheduler_->tasks()) {
     auto found = infos.find(task.table);
     if (found == infos.end()) continue;
     v1::TableInfo& info = found->second;
@@ -122,17 +121,14 @@ std::map<int, v1::TableInfo> MigrationState::BuildTables() const {
       info.set_tasks_failed(info.tasks_failed() + 1);
       info.set_error(task.error);
     }
-    auto detail = details_.find(task_id);
-    if (detail != details_.end()) {
-      const TaskDetail& times = detail->second;
-      if (times.started_at != absl::InfinitePast() &&
-          (!info.has_started_at() || times.started_at < FromProto(info.started_at()))) {
-        *info.mutable_started_at() = ToProto(times.started_at);
-      }
-      if (times.finished_at != absl::InfinitePast() &&
-          (!info.has_finished_at() || times.finished_at > FromProto(info.finished_at()))) {
-        *info.mutable_finished_at() = ToProto(times.finished_at);
-      }
+    const absl::Time started_at = details_.StartedAt(task.id);
+    const absl::Time finished_at = details_.FinishedAt(task.id);
+    if (started_at != absl::InfinitePast() && (!info.has_started_at() || started_at < FromProto(info.started_at()))) {
+      *info.mutable_started_at() = ToProto(started_at);
+    }
+    if (finished_at != absl::InfinitePast() &&
+        (!info.has_finished_at() || finished_at > FromProto(info.finished_at()))) {
+      *info.mutable_finished_at() = ToProto(finished_at);
     }
     if (task.kind != TaskKind::KIND_COPY) continue;
     info.set_ranges_total(info.ranges_total() + 1);
@@ -140,9 +136,10 @@ std::map<int, v1::TableInfo> MigrationState::BuildTables() const {
       info.set_ranges_done(info.ranges_done() + 1);
       info.set_rows_done(info.rows_done() + task.rows);
       info.set_bytes_done(info.bytes_done() + task.bytes);
-    } else if (task.state == TaskState::STATE_LEASED && detail != details_.end()) {
-      info.set_rows_running(info.rows_running() + detail->second.rows_running);
-      info.set_bytes_running(info.bytes_running() + detail->second.bytes_running);
+    } else if (task.state == TaskState::STATE_LEASED) {
+      const TaskDetails::Progress progress = details_.ProgressOf(task.id);
+      info.set_rows_running(info.rows_running() + progress.rows);
+      info.set_bytes_running(info.bytes_running() + progress.bytes);
     }
   }
   for (auto& [id, info] : infos) {
@@ -157,19 +154,20 @@ std::map<int, v1::TableInfo> MigrationState::BuildTables() const {
 void MigrationState::JudgeTables(std::map<int, v1::TableInfo>* tables) const {
   if (!scheduler_.has_value()) return;
   std::map<int, std::map<std::string, VerifiedRange>> ranges;
-  for (const auto& [id, task] : scheduler_->tasks()) {
+  for (const Task& task : scheduler_->tasks()) {
     if (task.kind != TaskKind::KIND_VERIFY) continue;
     VerifiedRange& range = ranges[task.table][task.range_key];
     range.checked = task.state == TaskState::STATE_DONE;
-    range.description = details_.at(id).description;
-    range.found = details_.at(id).digest;
+    range.description = std::string(details_.Description(task.id));
+    range.found = details_.DigestOf(task.id);
   }
-  for (const auto& [id, task] : scheduler_->tasks()) {
+  for (const Task& task : scheduler_->tasks()) {
     if (task.kind != TaskKind::KIND_COPY) continue;
     auto table = ranges.find(task.table);
     if (table == ranges.end()) continue;
     auto range = table->second.find(VerifyRangeKey(tables_.at(task.table), task.range_key));
-    if (range != table->second.end()) range->second.copied = AddDigests(range->second.copied, details_.at(id).digest);
+    if (range != table->second.end())
+      range->second.copied = AddDigests(range->second.copied, details_.DigestOf(task.id));
   }
   for (auto& [id, by_key] : ranges) {
     auto info = tables->find(id);
@@ -185,7 +183,7 @@ void MigrationState::JudgeTables(std::map<int, v1::TableInfo>* tables) const {
 // Of the task whose retry comes first.
 std::string MigrationState::LatestError() const {
   const Task* first = nullptr;
-  for (const auto& [id, task] : scheduler_->tasks()) {
+  for (const Task& task : scheduler_->tasks()) {
     if (task.state != TaskState::STATE_PENDING || task.error.empty()) continue;
     if (first == nullptr || task.not_before < first->not_before) first = &task;
   }
@@ -299,8 +297,10 @@ std::vector<v1::TaskInfo> MigrationState::ListTasks(const std::string& table, Ta
   std::vector<v1::TaskInfo> list;
   if (!scheduler_.has_value()) return list;
   const auto& tasks = scheduler_->tasks();
-  for (auto it = tasks.upper_bound(after); it != tasks.end() && static_cast<int>(list.size()) < limit; ++it) {
-    const Task& task = it->second;
+  const auto first =
+      std::upper_bound(tasks.begin(), tasks.end(), after, [](TaskId id, const Task& task) { return id < task.id; });
+  for (auto it = first; it != tasks.end() && static_cast<int>(list.size()) < limit; ++it) {
+    const Task& task = *it;
     if (state != TaskState::STATE_UNSPECIFIED && task.state != state) continue;
     if (!table.empty()) {
       auto plan = tables_.find(task.table);
