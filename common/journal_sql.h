@@ -6,11 +6,12 @@
 namespace hypershift {
 
 // $1 task, $2 attempt. Before a worker begins: records its target session, so that the coordinator can terminate it
-// when the lease expires. Must hit one row, else the lease is no longer the worker's.
+// when the lease expires. Must hit one row, else the lease is no longer the worker's. The function and not the view
+// pg_stat_activity, which takes the server longer than all the rest of this.
 inline constexpr char kClaimTaskSql[] = R"sql(
 UPDATE _hypershift.task
    SET session_pid = pg_backend_pid(),
-       session_start = (SELECT backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid()),
+       session_start = (SELECT backend_start FROM pg_stat_get_activity(pg_backend_pid())),
        started_at = clock_timestamp()
  WHERE id = $1 AND attempt = $2 AND state = 'leased')sql";
 
