@@ -20,6 +20,10 @@ constexpr int64_t kMebibyte = int64_t{1} << 20;
 // A cut chunk compresses worse when a sub-range has fewer rows per segment than one compressed batch.
 constexpr double kRowsPerSegment = 1000;
 constexpr char kForeignRows[] = "a foreign table: its rows stay where they are";
+// Ranges are to be no larger than this part of what each slot has to do of the table, so that all slots end at about
+// the same time; but not smaller than is worth a transaction.
+constexpr int64_t kRangesPerSlot = 4;
+constexpr int64_t kSmallestRangeBytes = 16 * kMebibyte;
 // How many chunks are made ahead of the copies that need them.
 constexpr int64_t kPrepareAhead = 8;
 constexpr int64_t kSequenceStep = 1000;
@@ -83,16 +87,21 @@ class LoadPlanner {
     return plan;
   }
 
+  // What one range of a table of that size aims at.
+  int64_t RangeBytes(int64_t table_bytes) const {
+    if (table_bytes < in_.config.parallel_min_table_size_mib * kMebibyte) return in_.target_task_bytes;
+    const int64_t for_slots = table_bytes / (kRangesPerSlot * std::max(1, in_.config.parallel));
+    return std::min(in_.target_task_bytes, std::max(for_slots, kSmallestRangeBytes));
+  }
+
   // (condition, description) of each range.
   using Ranges = std::vector<std::pair<std::string, std::string>>;
 
   // One range without a condition when the table is not split.
   Ranges RangesOf(const Table& table) const {
     if (!IsWorthCutting(table, in_.config)) return {{"", "whole table"}};
-    const int64_t by_size = (table.total_bytes + in_.target_task_bytes - 1) / in_.target_task_bytes;
-    // A table just above the threshold is still worth every slot.
-    const int64_t by_slots = std::min<int64_t>(in_.config.parallel, table.total_bytes / (16 * kMebibyte));
-    const int64_t count = std::max(by_size, by_slots);
+    const int64_t range_bytes = RangeBytes(table.total_bytes);
+    const int64_t count = (table.total_bytes + range_bytes - 1) / range_bytes;
     const auto key = in_.keys.find(table.oid);
     if (key != in_.keys.end()) return KeyRanges(key->second, count);
     return ScansCtidRanges(in_.catalog) ? CtidRanges(table, count) : Ranges{{"", "whole table"}};
@@ -203,7 +212,8 @@ class LoadPlanner {
   // Into how many pieces one chunk is cut.
   int64_t PiecesOf(const HypertableSpec& hypertable, const EffectiveCompression* compression, double rows,
                    double bytes) const {
-    int64_t pieces = static_cast<int64_t>(std::ceil(bytes / static_cast<double>(in_.target_task_bytes)));
+    const auto range_bytes = static_cast<double>(RangeBytes(hypertable.table->total_bytes));
+    int64_t pieces = static_cast<int64_t>(std::ceil(bytes / range_bytes));
     if (compression != nullptr) {
       // Disjoint pieces keep the order of a segment only if the segment is ordered by time first.
       if (compression->orderby.empty() || compression->orderby.front().column != hypertable.config->time_column_name)
@@ -222,12 +232,39 @@ class LoadPlanner {
     const TimeProfile& profile = in_.profiles.at(hypertable.table->oid);
     const int64_t cutoff = CompressionCutoff(hypertable, profile, in_.source_now_microseconds);
     int64_t sequence = 0;
-    for (int64_t start : profile.chunk_starts) {
+    for (int64_t start : ChunkOrder(hypertable, plan, profile, cutoff)) {
       sequence += kSequenceStep;
       const int64_t end = start + hypertable.chunk_interval;
       const bool compressed = plan.compressed && end <= cutoff;
       PlanChunk(hypertable, id, plan, profile, start, compressed, sequence);
     }
+  }
+
+  // By time, so that chunks are complete early. But one that can't be cut and keeps a slot busy for long goes first: at
+  // the end the others would have nothing to do beside it.
+  std::vector<int64_t> ChunkOrder(const HypertableSpec& hypertable, const TablePlan& plan, const TimeProfile& profile,
+                                  int64_t cutoff) const {
+    std::vector<int64_t> starts = profile.chunk_starts;
+    const auto too_large = 2 * static_cast<double>(RangeBytes(hypertable.table->total_bytes));
+    std::stable_partition(starts.begin(), starts.end(), [&](int64_t start) {
+      const int64_t end = start + hypertable.chunk_interval;
+      const double bytes =
+          profile.ShareOf(start, end, hypertable.chunk_interval) * static_cast<double>(plan.estimated_bytes);
+      if (bytes <= too_large) return false;
+      const int64_t pieces = PiecesOfChunk(hypertable, plan, profile, start, plan.compressed && end <= cutoff);
+      return bytes / static_cast<double>(pieces) > too_large;
+    });
+    return starts;
+  }
+
+  int64_t PiecesOfChunk(const HypertableSpec& hypertable, const TablePlan& plan, const TimeProfile& profile,
+                        int64_t start, bool compressed) const {
+    const EffectiveCompression* compression = compressed ? &in_.compression.at(hypertable.table->oid) : nullptr;
+    // Unsorted rows of one chunk in several transactions would be compressed in several orders: one piece.
+    if (compressed && in_.target.direct_compress && !MaySendSorted(hypertable, *compression)) return 1;
+    const double share = profile.ShareOf(start, start + hypertable.chunk_interval, hypertable.chunk_interval);
+    return PiecesOf(hypertable, compression, share * static_cast<double>(plan.estimated_rows),
+                    share * static_cast<double>(plan.estimated_bytes));
   }
 
   void PlanChunk(const HypertableSpec& hypertable, int id, const TablePlan& plan, const TimeProfile& profile,
@@ -243,11 +280,7 @@ class LoadPlanner {
     prepare.task.sequence = sequence - kPrepareAhead * kSequenceStep;
     builder_->AddTask(std::move(prepare));
 
-    const double share = profile.ShareOf(start, start + hypertable.chunk_interval, hypertable.chunk_interval);
-    const double bytes = share * static_cast<double>(plan.estimated_bytes);
-    const double rows = share * static_cast<double>(plan.estimated_rows);
-    // Unsorted rows of one chunk in several transactions would be compressed in several orders: one piece.
-    const int64_t pieces = direct && !sorted ? 1 : PiecesOf(hypertable, compression, rows, bytes);
+    const int64_t pieces = PiecesOfChunk(hypertable, plan, profile, start, compressed);
     const int64_t end = start + hypertable.chunk_interval;
     std::vector<int64_t> bounds = profile.Cut(start, end, pieces, hypertable.time().step());
     bounds.insert(bounds.begin(), start);
