@@ -78,6 +78,10 @@ absl::string_view TaskDetails::Keep(absl::string_view text) {
 }
 
 const TaskDetails::Entry* TaskDetails::Find(TaskId id) const {
+  if (entries_.empty() || id < entries_.front().id) return nullptr;
+  // Where it is unless ids are missing before it.
+  const auto guess = static_cast<size_t>(id - entries_.front().id);
+  if (guess < entries_.size() && entries_[guess].id == id) return &entries_[guess];
   const auto found = std::lower_bound(entries_.begin(), entries_.end(), id,
                                       [](const Entry& entry, TaskId wanted) { return entry.id < wanted; });
   return found != entries_.end() && found->id == id ? &*found : nullptr;
