@@ -7,6 +7,7 @@
 #define HYPERSHIFT_COMMON_CONFIG_H_
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -76,6 +77,9 @@ struct Config {
   std::vector<HypertableConfig> hypertables;
   int64_t parallel_min_table_size_mib = 128;
   int64_t target_task_size_mib = 512;  // What one range aims at.
+  // Tables that are copied before or after the others: higher first, 0 where none is given. Of a partitioned table:
+  // all its partitions'.
+  std::map<QualifiedName, int> table_priorities;
   ForeignKeysPriority foreign_keys_priority = ForeignKeysPriority::kUnchecked;
   LogFormat log_format = LogFormat::kText;
   bool create_db = false;

@@ -149,6 +149,18 @@ Setter Limit(absl::string_view key, v1::Limits* out) {
   };
 }
 
+Setter Priorities(absl::string_view key, std::map<QualifiedName, int>* out) {
+  return [=](const YAML::Node& value) {
+    if (!value.IsMap()) return WrongType(value, key, "a map of schema.table to a number");
+    for (const auto& entry : value) {
+      QualifiedName table;
+      HS_RETURN_IF_ERROR(Parsed(key, "a map of schema.table to a number", ParseQualifiedName, &table)(entry.first));
+      HS_RETURN_IF_ERROR(Integer(key, &(*out)[table])(entry.second));
+    }
+    return absl::OkStatus();
+  };
+}
+
 absl::StatusOr<std::string> ParseUri(absl::string_view text) { return std::string(text); }
 
 absl::Status ReadHypertable(const YAML::Node& node, HypertableConfig* hypertable) {
@@ -191,6 +203,7 @@ absl::Status ReadConfig(const YAML::Node& root, Config* config) {
        {"include_schemas", ListOf("include_schemas", "schemas", ParseIdentifier, &filter.include_schemas)},
        {"exclude_schemas", ListOf("exclude_schemas", "schemas", ParseIdentifier, &filter.exclude_schemas)},
        {"hypertable_configs", [=](const YAML::Node& value) { return ReadHypertables(value, &config->hypertables); }},
+       {"table_priorities", Priorities("table_priorities", &config->table_priorities)},
        {"target_task_size", Integer("target_task_size", &config->target_task_size_mib)},
        {"parallel_min_table_size", Integer("parallel_min_table_size", &config->parallel_min_table_size_mib)},
        {"foreign_keys_priority", Word<ForeignKeysPriority>("foreign_keys_priority",

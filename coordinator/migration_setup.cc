@@ -371,7 +371,9 @@ absl::Status LoadFromJournal(const std::string& migration, Journal* journal, Mig
     tasks.push_back(std::move(row.task));
     return absl::OkStatus();
   }));
-  HS_ASSIGN_OR_RETURN(Scheduler scheduler, Scheduler::Create(std::move(tasks), barriers));
+  std::map<int, int> priorities;
+  for (const TablePlan& table : tables) priorities[table.id] = table.priority;
+  HS_ASSIGN_OR_RETURN(Scheduler scheduler, Scheduler::Create(std::move(tasks), barriers, priorities));
   state->LoadPlan(std::move(tables), std::move(details), std::move(scheduler));
   return absl::OkStatus();
 }

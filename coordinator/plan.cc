@@ -50,6 +50,7 @@ std::string TablePlan::ToJson() const {
                         {"format", static_cast<int>(format)},
                         {"hypertable", hypertable},
                         {"compressed", compressed},
+                        {"priority", priority},
                         {"estimated_rows", estimated_rows},
                         {"estimated_bytes", estimated_bytes},
                         {"source_writes", source_writes},
@@ -67,6 +68,7 @@ absl::StatusOr<TablePlan> TablePlan::FromJson(const std::string& json) {
     plan.format = static_cast<v1::CopyFormat>(IntegerAt<int>(parsed, "format"));
     plan.hypertable = parsed.at("hypertable").get<bool>();
     plan.compressed = parsed.at("compressed").get<bool>();
+    plan.priority = IntegerAt<int>(parsed, "priority");
     plan.estimated_rows = IntegerAt<int64_t>(parsed, "estimated_rows");
     plan.estimated_bytes = IntegerAt<int64_t>(parsed, "estimated_bytes");
     plan.source_writes = IntegerAt<int64_t>(parsed, "source_writes");

@@ -27,6 +27,7 @@ struct TablePlan {
   v1::CopyFormat format = v1::COPY_FORMAT_BINARY;
   bool hypertable = false;
   bool compressed = false;
+  int priority = 0;  // The highest first.
   int64_t estimated_rows = 0;
   int64_t estimated_bytes = 0;
   int64_t source_writes = 0;  // The statistics' counters when the snapshot was taken.

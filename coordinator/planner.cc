@@ -84,7 +84,16 @@ class LoadPlanner {
     plan.estimated_rows = static_cast<int64_t>(table.rows);
     plan.estimated_bytes = table.total_bytes;
     plan.source_writes = table.writes;
+    plan.priority = PriorityOf(table);
     return plan;
+  }
+
+  // Its own, or that of the nearest partitioned table above it.
+  int PriorityOf(const Table& table) const {
+    const auto found = in_.config.table_priorities.find(table.name);
+    if (found != in_.config.table_priorities.end()) return found->second;
+    const auto parent = in_.catalog.tables.find(table.parent);
+    return table.is_partition && parent != in_.catalog.tables.end() ? PriorityOf(parent->second) : 0;
   }
 
   // What one range of a table of that size aims at.

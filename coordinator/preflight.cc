@@ -79,17 +79,9 @@ class Preflight {
   }
 
   void CheckFilters() {
-    for (const auto* names : {&in_.config.filter.include_tables, &in_.config.filter.exclude_tables}) {
-      const bool include = names == &in_.config.filter.include_tables;
-      for (const QualifiedName& name : *names) {
-        if (in_.catalog.FindTable(name) != nullptr) continue;
-        std::vector<std::string> candidates;
-        for (const auto& [oid, table] : in_.catalog.tables) candidates.push_back(table.name.Display());
-        const std::string nearest = NearestName(name.Display(), candidates);
-        Fail(include ? "include_tables: " : "exclude_tables: ", name.Display(), ": the source has no such table",
-             nearest.empty() ? "" : absl::StrCat(" (did you mean '", nearest, "'?)"));
-      }
-    }
+    for (const QualifiedName& name : in_.config.filter.include_tables) CheckTableName("include_tables", name);
+    for (const QualifiedName& name : in_.config.filter.exclude_tables) CheckTableName("exclude_tables", name);
+    for (const auto& [name, priority] : in_.config.table_priorities) CheckTableName("table_priorities", name);
     for (const HypertableSpec& hypertable : in_.hypertables) CheckLeavesAreWanted(*hypertable.table);
     CheckSchemaNames("include_schemas", in_.config.filter.include_schemas);
     CheckSchemaNames("exclude_schemas", in_.config.filter.exclude_schemas);
@@ -100,6 +92,15 @@ class Preflight {
       }
     }
     if (in_.selection.tables.empty()) Warn("source: no table is left to migrate: check the filters and the database");
+  }
+
+  void CheckTableName(const std::string& key, const QualifiedName& name) {
+    if (in_.catalog.FindTable(name) != nullptr) return;
+    std::vector<std::string> candidates;
+    for (const auto& [oid, table] : in_.catalog.tables) candidates.push_back(table.name.Display());
+    const std::string nearest = NearestName(name.Display(), candidates);
+    Fail(key, ": ", name.Display(), ": the source has no such table",
+         nearest.empty() ? "" : absl::StrCat(" (did you mean '", nearest, "'?)"));
   }
 
   // Its rows are read through the partitioned table.

@@ -8,8 +8,10 @@
 
 namespace hypershift {
 
-absl::StatusOr<Scheduler> Scheduler::Create(std::vector<Task> tasks, const std::vector<Barrier>& barriers) {
+absl::StatusOr<Scheduler> Scheduler::Create(std::vector<Task> tasks, const std::vector<Barrier>& barriers,
+                                            const std::map<int, int>& priorities) {
   Scheduler scheduler;
+  for (const auto& [table, priority] : priorities) scheduler.tables_[table].priority = priority;
   for (const Barrier& barrier : barriers) {
     if (!scheduler.barriers_.emplace(barrier.id, BarrierState{barrier.parent, 0, {}}).second) {
       return absl::DataLossError(absl::StrCat("barrier ", barrier.id, " stands twice in the journal"));
@@ -60,7 +62,7 @@ absl::StatusOr<Scheduler> Scheduler::Create(std::vector<Task> tasks, const std::
 }
 
 const Task* Scheduler::Next(absl::Time now, const std::function<bool(const Task&)>& allowed) const {
-  for (const auto& [weight, table] : by_weight_) {
+  for (const auto& [priority, weight, table] : by_weight_) {
     for (const auto& [sequence, id] : tables_.at(table).ready) {
       const Task& task = *Find(id);
       if (task.not_before <= now && allowed(task)) return &task;
@@ -230,8 +232,8 @@ void Scheduler::Place(int id, TableState* table) {
   std::optional<double> weight;
   if (!table->ready.empty()) weight = static_cast<double>(table->bytes_left + 1) / (table->running + 1);
   if (weight == table->weight) return;
-  if (table->weight.has_value()) by_weight_.erase({-*table->weight, id});
-  if (weight.has_value()) by_weight_.emplace(-*weight, id);
+  if (table->weight.has_value()) by_weight_.erase({-table->priority, -*table->weight, id});
+  if (weight.has_value()) by_weight_.emplace(-table->priority, -*weight, id);
   table->weight = weight;
 }
 

@@ -13,6 +13,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <tuple>
 #include <unordered_map>
 #include <utility>
 #include <vector>
@@ -62,9 +63,12 @@ struct Task {
 class Scheduler {
  public:
   // kDataLoss: an id twice, or a barrier that isn't there.
-  static absl::StatusOr<Scheduler> Create(std::vector<Task> tasks, const std::vector<Barrier>& barriers);
+  // `priorities` by table, 0 where none is given.
+  static absl::StatusOr<Scheduler> Create(std::vector<Task> tasks, const std::vector<Barrier>& barriers,
+                                          const std::map<int, int>& priorities = {});
 
-  // The task to lease next, or null: that of the table with the most bytes left per task already running there, and
+  // The task to lease next, or null: that of the table of the highest priority, among these of the one with the most
+  // bytes left per task already running there, and
   // within a table the one with the smallest sequence. `allowed` leaves kinds out (copies while there is no snapshot).
   const Task* Next(absl::Time now, const std::function<bool(const Task&)>& allowed) const;
 
@@ -104,6 +108,7 @@ class Scheduler {
     std::vector<TaskId> waiting;
   };
   struct TableState {
+    int priority = 0;
     absl::btree_set<std::pair<int64_t, TaskId>> ready;  // (sequence, id) of pending tasks whose gates are open.
     int64_t bytes_left = 0;
     int running = 0;
@@ -121,7 +126,8 @@ class Scheduler {
   std::vector<Task> tasks_;
   std::unordered_map<BarrierId, BarrierState> barriers_;
   std::map<int, TableState> tables_;
-  std::set<std::pair<double, int>> by_weight_;  // (-weight, id) of tables with ready tasks: the heaviest first.
+  // (-priority, -weight, id) of tables with ready tasks: the next one first.
+  std::set<std::tuple<int, double, int>> by_weight_;
   std::set<TaskId> leased_;
   std::map<TaskKind::Kind, int64_t> unfinished_;
   int64_t unfinished_total_ = 0;

@@ -47,6 +47,7 @@ hypertable_configs:
       orderby: [date desc, '"Delay" nulls first']
 parallel_min_table_size: 64
 target_task_size: 32
+table_priorities: {public.orders: 10, '"Mixed"."Table"': -1}
 foreign_keys_priority: deferred
 log_format: json
 create_db: yes
@@ -79,6 +80,8 @@ TEST(ParseConfigTest, ReadsEveryKey) {
               ElementsAre(OrderByColumn{"date", true, true}, OrderByColumn{"Delay", false, true}));
   EXPECT_EQ(config.parallel_min_table_size_mib, 64);
   EXPECT_EQ(config.target_task_size_mib, 32);
+  EXPECT_THAT(config.table_priorities, ElementsAre(std::pair(QualifiedName{"Mixed", "Table"}, -1),
+                                                   std::pair(QualifiedName{"public", "orders"}, 10)));
   EXPECT_EQ(config.foreign_keys_priority, ForeignKeysPriority::kDeferred);
   EXPECT_EQ(config.log_format, LogFormat::kJson);
   EXPECT_TRUE(config.create_db && config.drop_incompatible_hypertable_constraints && config.ignore_missing_time_index &&
@@ -141,6 +144,9 @@ TEST(ParseConfigTest, ErrorsNameTheLineAndTheRemedy) {
       {"verify: true\nparallel: 3\nverify: false\n",
        "hypershift.yml:3: the key 'verify' stands here again, after line 1"},
       {"parallel: many\n", "hypershift.yml:1: 'parallel' must be an integer"},
+      {"table_priorities: [public.t]\n", "hypershift.yml:1: 'table_priorities' must be a map of schema.table to a number"},
+      {"table_priorities:\n  public.t: high\n", "hypershift.yml:2: 'table_priorities' must be an integer"},
+      {"table_priorities:\n  t: 1\n", "hypershift.yml:2: 'table_priorities': "},
       {"parallel: [1]\n", "hypershift.yml:1: 'parallel' must be an integer"},
       {"parallel: 1.5\n", "hypershift.yml:1: 'parallel' must be an integer"},
       {"parallel: 99999999999\n", "hypershift.yml:1: 'parallel' must be an integer"},

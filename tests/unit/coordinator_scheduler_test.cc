@@ -117,6 +117,27 @@ TEST(SchedulerTest, ARetryWaitsForItsTime) {
   EXPECT_EQ(scheduler.Find(1)->failures, 1);
 }
 
+// Promise: a table of a higher priority goes before a larger one, and gives way only when it has nothing to run.
+TEST(SchedulerTest, PrioritiesGoBeforeSize) {
+  absl::StatusOr<Scheduler> scheduler =
+      Scheduler::Create({MakeTask(1, 1, 1, {}, 0, 1000), MakeTask(2, 2, 1, {}, 9), MakeTask(3, 2, 2, {9}),
+                         MakeTask(4, 3, 1, {}, 0, 9999), MakeTask(5, 4, 1, {}, 0, 10)},
+                        {{9, 0}}, {{2, 5}, {3, -1}});
+  ASSERT_TRUE(scheduler.ok()) << scheduler.status();
+  std::vector<TaskId> order;
+  for (int i = 0; i < 2; ++i) {
+    order.push_back(scheduler->Next(kNow, Any)->id);
+    ASSERT_TRUE(scheduler->Lease(order.back(), "w", kNow + absl::Seconds(10)).ok());
+  }
+  // Task 3 was not ready beside 2, and is now.
+  ASSERT_TRUE(scheduler->Finish(2, 1, 0, 0).ok());
+  while (const Task* next = scheduler->Next(kNow, Any)) {
+    order.push_back(next->id);
+    ASSERT_TRUE(scheduler->Lease(order.back(), "w", kNow + absl::Seconds(10)).ok());
+  }
+  EXPECT_EQ(order, (std::vector<TaskId>{2, 1, 3, 5, 4}));
+}
+
 TEST(SchedulerTest, FindsExpiredLeases) {
   Scheduler scheduler = Make({MakeTask(1, 1, 1), MakeTask(2, 1, 2)}, {});
   ASSERT_TRUE(scheduler.Lease(1, "w", kNow + absl::Seconds(1)).ok());
