@@ -29,12 +29,13 @@ struct Flags {
   std::vector<std::string> limits;
   bool yes = false;
   bool force = false;
+  bool json = false;
 };
 
 absl::StatusOr<Command> RunCommand(CommandKind kind, const RunFlags& flags) {
   Command command;
   command.kind = kind;
-  HS_ASSIGN_OR_RETURN(command.coordinator, kind == CommandKind::kClone ? CloneOptions(flags) : VerifyOptions(flags));
+  HS_ASSIGN_OR_RETURN(command.coordinator, kind == CommandKind::kVerify ? VerifyOptions(flags) : CloneOptions(flags));
   // Its own worker and keeper would need names and certificates to call it from this same machine.
   HS_RETURN_IF_ERROR(WithContext(CheckListenAddress(flags.listen), "--listen"));
   if (!IsLocalAddress(flags.listen)) {
@@ -115,6 +116,18 @@ std::map<CommandKind, CLI::App*> AddControls(CLI::App* app, Flags* flags) {
   return added;
 }
 
+// What moves a database, or would.
+CLI::App* AddClone(CLI::App* app, const std::string& name, const std::string& what, Flags* flags) {
+  CLI::App* clone = app->add_subcommand(name, what);
+  AddSourceFlags(clone, &flags->run);
+  AddTargetFlags(clone, &flags->run);
+  AddRunFlags(clone, &flags->run);
+  AddCloneFlags(clone, &flags->run);
+  AddReportFlag(clone, &flags->run);
+  AddTokenFlag(clone, &flags->run.security);
+  return clone;
+}
+
 // Early versions had no commands: their flags alone mean clone.
 std::vector<std::string> WithCommand(int argc, const char* const* argv) {
   std::vector<std::string> arguments(argv + 1, argv + argc);
@@ -135,13 +148,9 @@ absl::StatusOr<Command> ParseCommand(int argc, const char* const* argv) {
   app.set_version_flag("--version", std::string(kVersion));
   app.require_subcommand(1);
   CLI::App* clone =
-      app.add_subcommand("clone", "Move a PostgreSQL database into TimescaleDB; the same command resumes");
-  AddSourceFlags(clone, &flags.run);
-  AddTargetFlags(clone, &flags.run);
-  AddRunFlags(clone, &flags.run);
-  AddCloneFlags(clone, &flags.run);
-  AddReportFlag(clone, &flags.run);
-  AddTokenFlag(clone, &flags.run.security);
+      AddClone(&app, "clone", "Move a PostgreSQL database into TimescaleDB; the same command resumes", &flags);
+  CLI::App* plan = AddClone(&app, "plan", "Show what clone would do with the same flags; writes nothing", &flags);
+  plan->add_flag("--json", flags.json, "As JSON");
   CLI::App* verify = app.add_subcommand("verify", "Read a migrated target back and compare it with what was copied");
   AddTargetFlags(verify, &flags.run);
   AddRunFlags(verify, &flags.run);
@@ -177,6 +186,11 @@ absl::StatusOr<Command> ParseCommand(int argc, const char* const* argv) {
     return absl::InvalidArgumentError(absl::StrCat(error.what(), " (see hypershift --help)"));
   }
   if (clone->parsed()) return RunCommand(CommandKind::kClone, flags.run);
+  if (plan->parsed()) {
+    HS_ASSIGN_OR_RETURN(Command command, RunCommand(CommandKind::kPlan, flags.run));
+    command.json = flags.json;
+    return command;
+  }
   if (verify->parsed()) return RunCommand(CommandKind::kVerify, flags.run);
   for (const auto& [kind, control] : controls) {
     if (control->parsed()) return TargetCommand(kind, flags);

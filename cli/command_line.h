@@ -19,6 +19,7 @@ namespace hypershift {
 enum class CommandKind {
   kMessage,
   kClone,
+  kPlan,
   kVerify,
   kStatus,
   kTables,
@@ -36,9 +37,10 @@ enum class CommandKind {
 struct Command {
   CommandKind kind = CommandKind::kMessage;
   std::string message;  // --help, --version: print and exit 0.
-  // kClone and kVerify.
+  // kClone, kPlan and kVerify.
   CoordinatorOptions coordinator;
   std::string report_file;
+  bool json = false;  // kPlan.
   // All others.
   StatusOptions status;
   ConnectionString target;

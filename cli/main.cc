@@ -9,6 +9,7 @@
 #include "cli/drain_command.h"
 #include "cli/list_commands.h"
 #include "cli/pause_command.h"
+#include "cli/plan_command.h"
 #include "cli/retry_command.h"
 #include "cli/run_command.h"
 #include "cli/set_command.h"
@@ -93,6 +94,8 @@ int Main(int argc, char** argv) {
     case CommandKind::kClone:
     case CommandKind::kVerify:
       return RunMigration(*command);
+    case CommandKind::kPlan:
+      return RunPlanCommand(*command);
     case CommandKind::kCleanup:
       return RunCleanup(*command);
     default:

@@ -8,6 +8,7 @@
 #include "absl/time/clock.h"
 #include "cli/format.h"
 #include "cli/progress_display.h"
+#include "cli/text_section.h"
 #include "common/proto_time.h"
 
 namespace hypershift {
@@ -18,11 +19,6 @@ using v1::TableInfo;
 using v1::VerifyResult;
 
 constexpr size_t kMaxTables = 30;
-constexpr int kMaxItems = 50;
-
-std::string Plural(int64_t count, absl::string_view one) {
-  return absl::StrCat(FormatCount(count), " ", one, count == 1 ? "" : "s");
-}
 
 std::string Verdict(const TableInfo& table) {
   switch (table.verify_result()) {
@@ -131,35 +127,12 @@ std::string AllBinary(const v1::WatchResponse& last) {
   return binary && last.tables_size() > 0 ? ", all in binary format" : "";
 }
 
-// A title and its items; nothing without items.
-class Section {
- public:
-  Section(absl::string_view title, absl::string_view mark, int columns)
-      : title_(title), mark_(mark), columns_(columns) {}
-  void Add(absl::string_view text) {
-    if (++count_ <= kMaxItems) items_ += FormatItem(mark_, text, columns_);
-  }
-  std::string Text() const {
-    if (count_ == 0) return "";
-    const std::string more =
-        count_ > kMaxItems ? absl::StrCat("  … and ", FormatCount(count_ - kMaxItems), " more\n") : "";
-    return absl::StrCat("\n", title_, "\n", items_, more);
-  }
-
- private:
-  const std::string title_;
-  const std::string mark_;
-  const int columns_;
-  int count_ = 0;
-  std::string items_;
-};
-
 std::string Problems(const v1::WatchResponse& last, int columns) {
-  Section failed("Failed:", "✗", columns);
-  Section different("Differs from the source:", "✗", columns);
-  Section rewritten("Equal, but compression rewrote values into equal ones in these columns:", "*", columns);
-  Section left_out("Left out:", "-", columns);
-  Section warnings("Warnings:", "!", columns);
+  TextSection failed("Failed:", "✗", columns);
+  TextSection different("Differs from the source:", "✗", columns);
+  TextSection rewritten("Equal, but compression rewrote values into equal ones in these columns:", "*", columns);
+  TextSection left_out("Left out:", "-", columns);
+  TextSection warnings("Warnings:", "!", columns);
   for (const TableInfo& table : last.tables()) {
     const std::string name = TableName(table.schema(), table.name());
     if (table.phase() == "failed") failed.Add(absl::StrCat(name, ": ", table.error()));
