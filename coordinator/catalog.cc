@@ -51,7 +51,8 @@ absl::Status ReadTables(PgSession* session, Catalog* catalog) {
     table.filenode = Number<Oid>(row[10]);
     table.heap_bytes = Number<int64_t>(row[11]);
     table.total_bytes = Number<int64_t>(row[12]);
-    table.rows = Number<double>(row[13]);
+    // Of a partitioned table PostgreSQL 14 and later estimate the whole, which AddLeaves adds up.
+    table.rows = table.kind == 'p' ? 0 : Number<double>(row[13]);
     table.writes = Number<int64_t>(row[14]);
     catalog->tables.emplace(table.oid, std::move(table));
   }

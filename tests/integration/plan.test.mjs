@@ -39,6 +39,11 @@ before(async () => {
     CREATE TABLE parted (k int, v text) PARTITION BY LIST (k);
     CREATE TABLE parted_1 PARTITION OF parted FOR VALUES IN (1); CREATE TABLE parted_2 PARTITION OF parted FOR VALUES IN (2);
     INSERT INTO parted SELECT 1 + i % 2, 'v' || i FROM generate_series(1, 1000) i;
+    CREATE TABLE metrics (at timestamptz NOT NULL, device int, v float8) PARTITION BY RANGE (at);
+    CREATE TABLE metrics_1 PARTITION OF metrics FOR VALUES FROM ('2020-01-01') TO ('2020-03-01');
+    CREATE TABLE metrics_2 PARTITION OF metrics FOR VALUES FROM ('2020-03-01') TO ('2020-06-01');
+    INSERT INTO metrics SELECT '2020-01-01'::timestamptz + i * interval '1 hour', i % 5, i FROM generate_series(0, 3000) i;
+    CREATE INDEX ON metrics (at);
     CREATE FOREIGN DATA WRAPPER nowhere; CREATE SERVER elsewhere FOREIGN DATA WRAPPER nowhere;
     CREATE FOREIGN TABLE abroad (a int) SERVER elsewhere;
     CREATE VIEW seen AS SELECT id FROM composite; CREATE MATERIALIZED VIEW kept AS SELECT count(*) FROM flights;
@@ -52,6 +57,7 @@ hypertable_configs:
   - {schema: public, name: counted, time_column_name: n, chunk_time_interval: 1000, compress: {after: 2000, orderby: [k]}}
   - {schema: public, name: plain_hyper, time_column_name: at, chunk_time_interval: 7d}
   - {schema: public, name: noindex, time_column_name: at, compress: {orderby: [at]}}
+  - {schema: public, name: metrics, time_column_name: at, chunk_time_interval: 7d, compress: {segmentby: [device]}}
   - {schema: public, name: empty_hyper, time_column_name: at, compress: {}}
 exclude_tables: [public.unwanted]
 ignore_missing_time_index: true
@@ -105,7 +111,7 @@ test('--json is one object with every table', async () => {
   shown = JSON.parse(result.stdout);
   assert.deepEqual(shown.refusals, []);
   assert.deepEqual(shown.tables.map((table) => table.name), [...shown.tables.map((table) => table.name)].sort());
-  assert.equal(shown.tables.length, 15);
+  assert.equal(shown.tables.length, 16);
   assert.equal(shown.ranges, shown.tables.reduce((sum, table) => sum + table.ranges, 0));
   assert.equal(shown.ranges, shown.tasks.KIND_COPY);
   assert.equal(shown.parallel, 3);
@@ -125,6 +131,9 @@ test('each table has its method, its format with the reason, and what is known o
   assert.match(tableOf('abroad').notCopied, /foreign table/);
   assert.match(tableOf('parted').notCopied, /partitions/);
   assert.equal(tableOf('abroad').method, 'none');
+  assert.equal(tableOf('metrics').method, 'time');
+  assert.equal(tableOf('metrics').notCopied, '');
+  assert.equal(tableOf('metrics').estimatedRows, 3001);
   assert.equal(tableOf('empty_one').estimatedRows, 0);
   assert.equal(tableOf('empty_one').hypertable, null);
   assert.equal(tableOf('not_analysed').estimatedRows, null);
