@@ -43,7 +43,8 @@ class Previewer {
     if (target_exists_) HS_RETURN_IF_ERROR(RefuseUnfinished(&journal_));
     HS_RETURN_IF_ERROR(RefuseTransactionPooler(options_.source, ServerRole::kSource));
     HS_ASSIGN_OR_RETURN(snapshot_, SnapshotHolder::Take(options_.source));
-    HS_RETURN_IF_ERROR(InspectSource(snapshot_->session(), options_.config, &inspection_, &preview_.refusals));
+    HS_ASSIGN_OR_RETURN(reader_, snapshot_->OpenReader());
+    HS_RETURN_IF_ERROR(InspectSource(reader_.get(), options_.config, &inspection_, &preview_.refusals));
     HS_RETURN_IF_ERROR(target_exists_ ? InspectTarget(options_.target, &inspection_) : InspectFutureTarget());
     HS_RETURN_IF_ERROR(Check());
     Describe();
@@ -96,7 +97,7 @@ class Previewer {
   absl::Status MakePreview() {
     HS_ASSIGN_OR_RETURN(const std::string archive, DumpSchema(options_.source, snapshot_->snapshot().id()));
     HS_RETURN_IF_ERROR(SelectSchema(archive, options_.config, &inspection_));
-    HS_RETURN_IF_ERROR(InspectRanges(snapshot_->session(), options_.config, &inspection_));
+    HS_RETURN_IF_ERROR(InspectRanges(reader_.get(), options_.config, &inspection_));
     for (const HypertableSpec& hypertable : inspection_.hypertables) {
       if (!hypertable.config->compress.has_value()) continue;
       inspection_.compression[hypertable.table->oid] = ExpectCompression(hypertable).settings;
@@ -107,6 +108,7 @@ class Previewer {
     preview_.plan = OutlinePlan(input, plan);
     ChooseSamples(plan);
     // Nothing more is read under the snapshot.
+    reader_.reset();
     snapshot_.reset();
     return absl::OkStatus();
   }
@@ -137,6 +139,7 @@ class Previewer {
   Journal journal_;
   bool target_exists_ = false;
   std::unique_ptr<SnapshotHolder> snapshot_;
+  std::unique_ptr<PgSession> reader_;  // Under the snapshot.
   Inspection inspection_;
   std::vector<const Table*> sampled_;
   PlanPreview preview_;

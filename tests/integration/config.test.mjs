@@ -131,6 +131,18 @@ test('parallel_min_table_size decides whether a table is cut', async () => {
   assert.equal(copies(whole.to, 'large'), 1);
 });
 
+test('table_priorities decides which tables go first', async () => {
+  const names = ['a', 'b', 'c', 'd'];
+  const ordered = makeDatabase(source.uri);
+  query(ordered, `${names.map((name, i) => `CREATE TABLE ${name} (id int PRIMARY KEY); INSERT INTO ${name} SELECT i FROM generate_series(1, ${(4 - i) * 1000}) i;`).join('\n')}
+    CREATE TABLE e (id int, PRIMARY KEY (id)) PARTITION BY RANGE (id); CREATE TABLE e_1 PARTITION OF e FOR VALUES FROM (1) TO (10);
+    INSERT INTO e VALUES (1); ANALYZE`);
+  const { to } = await clone('parallel: 1\ntable_priorities: {public.d: 2, public.e: 1, public.a: -1}\n', { from: ordered });
+  assert.deepEqual(query(to, `SELECT t.table_name FROM _hypershift.task k JOIN _hypershift.source_table t
+    ON (t.migration_id, t.id) = (k.migration_id, k.table_id) WHERE k.kind = 'copy' ORDER BY k.started_at`), ['d', 'e_1', 'b', 'c', 'a']);
+  assert.equal(differences(ordered, to), '');
+});
+
 test('log_format: json gives a JSON object a line, text does not', async () => {
   const json = await clone('log_format: json\n', { args: ['--verbose'] });
   const lines = json.stderr.split('\n').filter((line) => line !== '');
