@@ -2,6 +2,7 @@
 // memory.
 #include <array>
 #include <functional>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -15,8 +16,10 @@
 namespace hypershift {
 namespace {
 
-// Rows of one of the journal's tables, by COPY. Some hundreds at a time, so that in between others may use the
-// transaction. An exception on the way must end the transaction: libpqxx completes the COPY while unwinding.
+constexpr size_t kTasksPerCopy = 500;
+
+// Rows of one of the journal's tables, by COPY: the server takes them in while the next ones are made. Until Flush
+// nobody else may use the transaction. An exception on the way must end it: libpqxx completes the COPY while unwinding.
 template <size_t kColumns>
 class Rows {
  public:
@@ -25,26 +28,22 @@ class Rows {
   Rows(pqxx::work& work, std::string table, Fields columns)
       : work_(work), table_(std::move(table)), columns_(std::move(columns)) {}
 
-  void Add(Fields row) {
-    rows_.push_back(std::move(row));
-    if (rows_.size() >= kRowsPerCopy) Flush();
+  void Add(const Fields& row) {
+    if (!stream_.has_value()) stream_.emplace(work_, table_, columns_);
+    *stream_ << row;
   }
 
   void Flush() {
-    if (rows_.empty()) return;
-    pqxx::stream_to stream(work_, table_, columns_);
-    for (const Fields& row : rows_) stream << row;
-    stream.complete();
-    rows_.clear();
+    if (!stream_.has_value()) return;
+    stream_->complete();
+    stream_.reset();
   }
 
  private:
-  static constexpr size_t kRowsPerCopy = 500;
-
   pqxx::work& work_;
   const std::string table_;
   const Fields columns_;
-  std::vector<Fields> rows_;
+  std::optional<pqxx::stream_to> stream_;
 };
 
 class TaskRows {
@@ -150,10 +149,20 @@ absl::Status Journal::ReplaceVerifications(
   return AsLeaderAtLength("replace_verifications", [&](pqxx::work& work) -> absl::Status {
     work.exec_params("DELETE FROM _hypershift.task WHERE migration_id = $1 AND kind = 'verify'", id);
     TaskRows tasks(work, id);
+    // What is planned while copies are read waits for its turn in the transaction, some hundreds of tasks together.
+    std::vector<PlannedTask> planned;
+    const auto write = [&] {
+      for (const PlannedTask& task : planned) tasks.Add(task);
+      tasks.Flush();
+      planned.clear();
+    };
     HS_RETURN_IF_ERROR(
         plan([&](const std::function<void(const PlannedTask& copy)>& visit) { return ForEachCopy(work, id, visit); },
-             [&](const PlannedTask& task) { tasks.Add(task); }));
-    tasks.Flush();
+             [&](PlannedTask task) {
+               planned.push_back(std::move(task));
+               if (planned.size() >= kTasksPerCopy) write();
+             }));
+    write();
     return absl::OkStatus();
   });
 }
