@@ -118,7 +118,8 @@ void SyntheticSource::AddHypertable(int64_t chunks, int64_t ranges_per_chunk) {
   profile.maximum = kFirstChunk + chunks * kHour - 1;
   for (int64_t i = 0; i < chunks; ++i) profile.chunk_starts.push_back(kFirstChunk + i * kHour);
   // As ANALYZE leaves it: a hundred buckets.
-  for (int64_t i = 0; i <= 100; ++i) profile.histogram.push_back(kFirstChunk + chunks * kHour / 100 * i);
+  profile.statistics.resize(1);
+  for (int64_t i = 0; i <= 100; ++i) profile.statistics[0].histogram.push_back(kFirstChunk + chunks * kHour / 100 * i);
   compression_[oid] = {{"device_id"}, {{"time", true, true}}};
 }
 
@@ -127,8 +128,8 @@ void SyntheticSource::AddTables(int64_t count, int64_t ranges_per_table) {
 }
 
 PlannerInput SyntheticSource::MakeInput() const {
-  return {config_,   catalog_,     target_,    selection_,         hypertables_,
-          profiles_, compression_, post_data_, restored_relations_};
+  return {config_,   catalog_, target_,      selection_, hypertables_,
+          profiles_, keys_,    compression_, post_data_, restored_relations_};
 }
 
 }  // namespace hypershift::bench

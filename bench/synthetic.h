@@ -42,6 +42,7 @@ class SyntheticSource {
   Selection selection_;
   std::vector<HypertableSpec> hypertables_;
   std::map<Oid, TimeProfile> profiles_;
+  std::map<Oid, KeyProfile> keys_;
   std::map<Oid, EffectiveCompression> compression_;
   std::vector<SchemaEntry> post_data_;
   std::set<Oid> restored_relations_;

@@ -50,8 +50,8 @@ class SkewedTable {
   }
 
   Plan Make() const {
-    const PlannerInput input{config_,   catalog_.catalog, target_,    selection_,         hypertables_,
-                             profiles_, compression_,     post_data_, restored_relations_};
+    const PlannerInput input{config_, catalog_.catalog, target_,    selection_,         hypertables_, profiles_,
+                             keys_,   compression_,     post_data_, restored_relations_};
     std::vector<std::string> left_out;
     return MakePlan(input, 1, &left_out);
   }
@@ -60,17 +60,18 @@ class SkewedTable {
   // A hundred buckets, so many of them in that day.
   static void FillProfile(TimeProfile* profile, int day, double share) {
     profile->empty = false;
+    profile->statistics.resize(1);
     for (int i = 0; i < kDays; ++i) profile->chunk_starts.push_back(i * kMicrosecondsPerDay);
     profile->minimum = 0;
     profile->maximum = kDays * kMicrosecondsPerDay - 1;
     const int inside = static_cast<int>(100 * share);
     for (int i = 0; i < inside; ++i) {
-      profile->histogram.push_back(day * kMicrosecondsPerDay + kMicrosecondsPerDay * i / inside);
+      profile->statistics[0].histogram.push_back(day * kMicrosecondsPerDay + kMicrosecondsPerDay * i / inside);
     }
     for (int i = 0; i <= 100 - inside; ++i) {
-      profile->histogram.push_back(kDays * kMicrosecondsPerDay * i / (100 - inside));
+      profile->statistics[0].histogram.push_back(kDays * kMicrosecondsPerDay * i / (100 - inside));
     }
-    std::sort(profile->histogram.begin(), profile->histogram.end());
+    std::sort(profile->statistics[0].histogram.begin(), profile->statistics[0].histogram.end());
   }
 
   Config config_;
@@ -79,6 +80,7 @@ class SkewedTable {
   Selection selection_;
   std::vector<HypertableSpec> hypertables_;
   std::map<Oid, TimeProfile> profiles_;
+  std::map<Oid, KeyProfile> keys_;
   std::map<Oid, EffectiveCompression> compression_;
   std::vector<SchemaEntry> post_data_;
   std::set<Oid> restored_relations_;
