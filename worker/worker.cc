@@ -316,8 +316,8 @@ absl::Status WorkerImpl::Synchronize() {
   HS_ASSIGN_OR_RETURN(const v1::SynchronizeResponse response, client_.Synchronize(request));
   connected_ = true;
   Apply(response);
-  // It might answer at once, again and again: there is no news for a worker that ends, and always some for one whose task
-  // takes a while to break off.
+  // It might answer at once, again and again: there is no news for a worker that ends, and always some for one whose
+  // task takes a while to break off.
   const bool repeats = ending || response.revoked_size() > 0;
   if (repeats && absl::Now() - sent < kEndingWait) absl::SleepFor(kEndingWait - (absl::Now() - sent));
   return absl::OkStatus();
