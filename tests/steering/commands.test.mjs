@@ -78,7 +78,9 @@ test('pause and resume', async (t) => {
   await leader.done;
   query(move.from, "UPDATE t9 SET payload = 'later'; DELETE FROM t8 WHERE id % 2 = 0");
   const second = move.coordinator();
-  await move.untilStatus('the pause again', ({ migration, workers: known }) => migration.paused && known.filter((w) => w.connected).length === 2);
+  // Not before it leads: until then it refuses commands.
+  await move.untilStatus('the pause again', ({ migration, workers: known }) => migration.phase === 'PHASE_RUN' && migration.paused
+    && known.filter((w) => w.connected).length === 2);
   await succeeds(move, 'pause'); // Once more changes nothing.
   await sleep(3000);
   assert.equal(await attempts(move), begun);
