@@ -4,12 +4,12 @@
 
 namespace hypershift {
 
-std::string DigestSql(const std::vector<SourcePartition>& partitions) {
+std::string PartitionsText(const std::vector<SourcePartition>& partitions) {
   std::string text;
   for (const SourcePartition& partition : partitions) {
     absl::StrAppend(&text, text.empty() ? "" : ",", partition.oid, ":", partition.filenode);
   }
-  return absl::StrCat("SELECT pg_catalog.md5('", text, "')");
+  return text;
 }
 
 std::string SourcePartitionsSql(uint32_t partitioned_table) {

@@ -19,12 +19,12 @@ struct SourcePartition {
   uint32_t filenode = 0;
 };
 
-// A SELECT of a text that differs when they differ. `partitions` are the leaves on all levels, by ascending oid.
-std::string DigestSql(const std::vector<SourcePartition>& partitions);
+// Text that differs when they differ. `partitions` are the leaves on all levels, by ascending oid.
+std::string PartitionsText(const std::vector<SourcePartition>& partitions);
 
-// The same of the partitions that the table has now, which it locks until the transaction ends. To be asked under the
-// snapshot: pg_class is then as the snapshot has it, while pg_partition_tree and pg_relation_filenode say how things
-// are now (PostgreSQL: their caches follow the latest commit).
+// A SELECT of the MD5 sum of that text for the partitions that the table has now, which it locks until the transaction
+// ends. To be asked under the snapshot: pg_class is then as the snapshot has it, while pg_partition_tree and
+// pg_relation_filenode say how things are now (PostgreSQL: their caches follow the latest commit).
 std::string SourcePartitionsSql(uint32_t partitioned_table);
 
 }  // namespace hypershift

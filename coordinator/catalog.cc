@@ -89,14 +89,19 @@ absl::Status AddLeaves(PgSession* session, Catalog* catalog) {
       }
     }
   }
-  for (auto& [oid, table] : catalog->tables) {
+  // Not by SourcePartitionsSql, which would lock every partition for as long as this transaction lasts.
+  std::string texts;
+  for (const auto& [oid, table] : catalog->tables) {
     if (table.kind != 'p' || table.is_partition) continue;
     std::vector<SourcePartition> leaves;
     for (Oid leaf : table.leaves) leaves.push_back({leaf, catalog->tables.at(leaf).filenode});
-    // Not by SourcePartitionsSql, which would lock every partition for as long as this transaction holds the snapshot.
-    HS_ASSIGN_OR_RETURN(const pqxx::result rows, session->Query(DigestSql(leaves)));
-    table.source_partitions = Text(rows[0][0]);
+    absl::StrAppend(&texts, texts.empty() ? "" : ", ", "(", oid, ", '", PartitionsText(leaves), "')");
   }
+  if (texts.empty()) return absl::OkStatus();
+  HS_ASSIGN_OR_RETURN(
+      const pqxx::result digests,
+      session->Query(absl::StrCat("SELECT oid, pg_catalog.md5(leaves) FROM (VALUES ", texts, ") AS v (oid, leaves)")));
+  for (const auto& row : digests) catalog->tables.at(Number<Oid>(row[0])).source_partitions = Text(row[1]);
   return absl::OkStatus();
 }
 
