@@ -1,0 +1,27 @@
+// How large the ranges of a table are to be, and how one is cut that knows no chunks: by blocks, or by its key.
+//
+// Pure.
+#ifndef HYPERSHIFT_COORDINATOR_TABLE_RANGES_H_
+#define HYPERSHIFT_COORDINATOR_TABLE_RANGES_H_
+
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "coordinator/planner.h"
+
+namespace hypershift {
+
+// What one range of a table of that size aims at.
+int64_t RangeBytes(const PlannerInput& input, int64_t table_bytes);
+
+// (condition, description) of each range. They are disjoint, and cover the table whatever its size has become.
+using Ranges = std::vector<std::pair<std::string, std::string>>;
+
+// One range without a condition when the table is not split.
+Ranges RangesOf(const PlannerInput& input, const Table& table);
+
+}  // namespace hypershift
+
+#endif  // HYPERSHIFT_COORDINATOR_TABLE_RANGES_H_
