@@ -48,12 +48,13 @@ double ThreadSeconds() {
 
 // What a worker's slot says to the journal about one task.
 absl::Status RunEmptyRange(const v1::LeasedTask& task, CopyConnection* target) {
-  const std::vector<std::string> key = {absl::StrCat(task.id()), absl::StrCat(task.attempt())};
+  const std::vector<std::string> key = {absl::StrCat("{", task.id(), "}"), absl::StrCat("{", task.attempt(), "}")};
   int64_t rows = 0;
-  HS_RETURN_IF_ERROR(target->Execute(kClaimTaskSql, key, &rows).status());
+  HS_RETURN_IF_ERROR(target->Execute(kClaimTasksSql, key, &rows).status());
   if (rows != 1) return absl::AbortedError("the lease is lost");
   HS_RETURN_IF_ERROR(target->Execute("BEGIN").status());
-  HS_RETURN_IF_ERROR(target->Execute(kFinishTaskSql, {key[0], key[1], "0", "0", "", ""}, &rows).status());
+  HS_RETURN_IF_ERROR(
+      target->Execute(kFinishTasksSql, {key[0], key[1], "{0}", "{0}", "{\"\"}", "{\"\"}"}, &rows).status());
   if (rows != 1) return absl::AbortedError("the attempt is stale");
   return target->Execute("COMMIT").status();
 }

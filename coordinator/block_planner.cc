@@ -44,8 +44,8 @@ void PlanBlocks(const PlannerInput& input, const HypertableSpec& hypertable, con
   v1::CompressWork* work = compress.work.mutable_compress();
   work->set_hypertable_schema(hypertable.table->name.schema);
   work->set_hypertable_name(hypertable.table->name.name);
-  work->set_all_chunks(true);
-  work->set_ends_until(
+  work->set_range_start(INT64_MIN);
+  work->set_range_end(
       CompressionCutoff(hypertable, input.profiles.at(hypertable.table->oid), input.source_now_microseconds));
   compress.task.gates = {copied};
   compress.task.barrier = LoadBarrier(plan.id);

@@ -168,6 +168,7 @@ class ChunkPlanner {
     work->set_hypertable_schema(hypertable_.table->name.schema);
     work->set_hypertable_name(hypertable_.table->name.name);
     work->set_range_start(start);
+    work->set_range_end(start + hypertable_.chunk_interval);
     return planned;
   }
 

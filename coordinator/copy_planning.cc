@@ -41,7 +41,7 @@ PlannedTask MakeCopy(const Table& table, int id, const CopyShape& shape, const s
       shape.leaf == nullptr ? shape.where : absl::StrCat(shape.leaf->name.Quoted(), " ", shape.where);
   planned.description = description;
   v1::CopyWork* copy = planned.work.mutable_copy();
-  copy->set_source_sql(SourceCopySql(table, shape));
+  copy->add_source_sql(SourceCopySql(table, shape));
   copy->set_target_sql(TargetCopySql(table));
   copy->set_format(CopyFormatFor(table));
   const Table& read = shape.leaf != nullptr ? *shape.leaf : table;

@@ -90,7 +90,7 @@ void Count(const PlannedTask& task, TableOutline* table) {
       break;
     case TaskKind::KIND_COMPRESS:
       // Whether directly or not is known when all copies have been seen.
-      if (!task.work.compress().all_chunks()) ++hypertable.chunks_compressed_afterwards;
+      if (task.work.compress().range_start() > INT64_MIN) ++hypertable.chunks_compressed_afterwards;
       break;
     default:
       break;

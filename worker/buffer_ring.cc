@@ -74,6 +74,14 @@ bool BufferRing::Lend(absl::string_view bytes) {
   return !abandoned_;
 }
 
+bool BufferRing::EndPart() {
+  if (!PushCurrent()) return false;
+  MutexLock lock(&mutex_);
+  full_.push_back({nullptr, {}, true});
+  changed_.NotifyAll();
+  return !abandoned_;
+}
+
 void BufferRing::Finish(absl::Status status) {
   if (status.ok()) PushCurrent();
   MutexLock lock(&mutex_);
@@ -90,9 +98,11 @@ absl::StatusOr<std::optional<absl::string_view>> BufferRing::Next() {
     if (!finished_->ok()) return *finished_;
     return std::nullopt;
   }
-  taken_ = full_.front();
+  const Piece piece = full_.front();
   full_.pop_front();
-  return taken_->bytes;
+  if (piece.ends_part) return std::nullopt;
+  taken_ = piece;
+  return piece.bytes;
 }
 
 // Asks the clock only when there is something to wait for: not for every buffer.

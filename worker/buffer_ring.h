@@ -1,9 +1,9 @@
-// A bounded ring of large buffers between the thread that reads a COPY from the source and the one that writes it to
-// the target, so that the two overlap and memory stays fixed.
+// A bounded ring of large buffers between the thread that reads COPYs from the source and the one that writes them to
+// the target, so that the two overlap and memory stays fixed. A stream has parts, one for each COPY.
 //
-// Two threads: one producer (Append, Finish), one consumer (Next, Abandon). Owns its buffers; they are allocated when
-// first needed and kept from one task to the next. A piece as large as a buffer is not copied but lent: the producer
-// waits until the consumer has done with it, so rows of hundreds of megabytes go one at a time.
+// Two threads: one producer (Append, EndPart, Finish), one consumer (Next, Abandon). Owns its buffers; they are
+// allocated when first needed and kept from one task to the next. A piece as large as a buffer is not copied but lent:
+// the producer waits until the consumer has done with it, so rows of hundreds of megabytes go one at a time.
 #ifndef HYPERSHIFT_WORKER_BUFFER_RING_H_
 #define HYPERSHIFT_WORKER_BUFFER_RING_H_
 
@@ -34,11 +34,14 @@ class BufferRing {
 
   // Producer: adds bytes to the stream; blocks while all buffers are full. False: the consumer has gone, stop.
   bool Append(absl::string_view bytes);
+  // Producer: ends a part; what follows is the next one's. False: the consumer has gone, stop.
+  bool EndPart();
   // Producer: ends the stream. With an error, bytes not yet taken are dropped and Next() returns the error.
   void Finish(absl::Status status);
 
-  // Consumer: the next piece of the stream, valid until the next call; blocks until there is one. An empty optional:
-  // the stream has ended well. An error: what Finish() was told.
+  // Consumer: the next piece of the part, valid until the next call; blocks until there is one. An empty optional: the
+  // part has ended, and the next call gives the next one's first piece; or, where no part was begun, the stream has
+  // ended well. An error: what Finish() was told.
   absl::StatusOr<std::optional<absl::string_view>> Next();
   // Consumer: wants no more; the producer's Append() returns false from now on.
   void Abandon();
@@ -54,10 +57,11 @@ class BufferRing {
     std::unique_ptr<char[]> memory;
     size_t size = 0;
   };
-  // A piece of the stream on its way: in a buffer of ours, or lent (buffer == nullptr).
+  // A piece of the stream on its way: in a buffer of ours, or lent (buffer == nullptr), or the end of a part.
   struct Piece {
     Buffer* buffer;
     absl::string_view bytes;
+    bool ends_part = false;
   };
 
   // Producer: makes sure current_ is a buffer with room. False: the consumer has gone.

@@ -28,13 +28,10 @@ constexpr char kChunkOfSlice[] = "c.id = s.chunk_id";
 constexpr char kChunkOfConstraint[] =
     "c.id IN (SELECT k.chunk_id FROM _timescaledb_catalog.chunk_constraint k WHERE k.dimension_slice_id = s.id)";
 
-constexpr char kOneSlice[] = "s.range_start = $3";
-constexpr char kSlicesThatEnded[] = "s.range_end <= $3";
-
-// $1 schema, $2 hypertable, $3 a bound of the slice, $4 the least chunk id. The first chunk that isn't fully compressed
-// (a frozen one, bit 4, may be), its status, and the schema of TimescaleDB's functions. Columns that some versions lack
-// are read through to_jsonb: they are NULL there. The time dimension is the first open one; closed ones (hash) have no
-// interval.
+// $1 schema, $2 hypertable, $3 and $4 bounds around the slice, $5 the least chunk id. The first chunk that isn't fully
+// compressed (a frozen one, bit 4, may be), its status, and the schema of TimescaleDB's functions. Columns that some
+// versions lack are read through to_jsonb: they are NULL there. The time dimension is the first open one; closed ones
+// (hash) have no interval.
 constexpr char kFirstIncompleteChunkSql[] = R"sql(
 SELECT chunk.id, chunk.name, chunk.status,
        (SELECT pg_catalog.quote_ident(n.nspname)
@@ -49,7 +46,8 @@ SELECT chunk.id, chunk.name, chunk.status,
                                   WHERE d.hypertable_id = h.id AND d.interval_length IS NOT NULL)
           JOIN (SELECT id, to_jsonb(all_chunks) AS fields FROM _timescaledb_catalog.chunk all_chunks) c
             ON {chunk_of_slice}
-         WHERE h.schema_name = $1 AND h.table_name = $2 AND {slices} AND c.id >= $4
+         WHERE h.schema_name = $1 AND h.table_name = $2 AND s.range_start >= $3 AND s.range_start < $4
+           AND s.range_end <= $4 AND c.id >= $5
            AND NOT coalesce((c.fields->>'dropped')::boolean, false)
            AND NOT coalesce((c.fields->>'osm_chunk')::boolean, false)) chunk
  WHERE chunk.status & ~4 <> 1
@@ -63,19 +61,18 @@ struct Chunk {
   std::string functions_schema;
 };
 
-absl::StatusOr<std::string> IncompleteChunkSql(CopyConnection* target, const v1::CompressWork& work) {
+absl::StatusOr<std::string> IncompleteChunkSql(CopyConnection* target) {
   HS_ASSIGN_OR_RETURN(const auto row, target->Execute(kSliceNamesItsChunkSql));
   const bool modern = !row.empty() && row[0] == "t";
   return absl::StrReplaceAll(kFirstIncompleteChunkSql,
-                             {{"{chunk_of_slice}", modern ? kChunkOfSlice : kChunkOfConstraint},
-                              {"{slices}", work.all_chunks() ? kSlicesThatEnded : kOneSlice}});
+                             {{"{chunk_of_slice}", modern ? kChunkOfSlice : kChunkOfConstraint}});
 }
 
 absl::StatusOr<std::optional<Chunk>> FirstIncomplete(CopyConnection* target, const std::string& sql,
                                                      const v1::CompressWork& work, const std::string& least_id) {
-  const int64_t bound = work.all_chunks() ? work.ends_until() : work.range_start();
   HS_ASSIGN_OR_RETURN(const auto row, target->Execute(sql, {work.hypertable_schema(), work.hypertable_name(),
-                                                            absl::StrCat(bound), least_id}));
+                                                            absl::StrCat(work.range_start()),
+                                                            absl::StrCat(work.range_end()), least_id}));
   if (row.empty()) return std::optional<Chunk>();
   if (row.size() != 4 || !row[0] || !row[1] || !row[2] || !row[3]) {
     return absl::InternalError("no answer about a chunk");
@@ -93,7 +90,7 @@ absl::Status CompressOnce(CopyConnection* target, const Chunk& chunk) {
 }
 
 absl::Status CompressAll(const v1::CompressWork& work, const TaskContext& task, CopyConnection* target) {
-  HS_ASSIGN_OR_RETURN(const std::string sql, IncompleteChunkSql(target, work));
+  HS_ASSIGN_OR_RETURN(const std::string sql, IncompleteChunkSql(target));
   std::string chunk_id = "0";
   int calls = 0;
   while (true) {

@@ -1,11 +1,13 @@
-// Copies one range: streams the rows of a query on the source, under the migration's snapshot, into a COPY on the
+// Copies one range: streams the rows of queries on the source, under the migration's snapshot, into COPYs on the
 // target, and commits them together with the journal entry.
 #ifndef HYPERSHIFT_WORKER_COPY_TASK_H_
 #define HYPERSHIFT_WORKER_COPY_TASK_H_
 
 #include "absl/status/status.h"
 #include "hypershift/v1/types.pb.h"
+#include "worker/source_read.h"
 #include "worker/task_context.h"
+#include "worker/task_journal.h"
 
 namespace hypershift {
 
@@ -21,6 +23,11 @@ namespace hypershift {
 //   kDataLoss            a malformed stream, or the target took another number of rows than were read (permanent)
 //   kCancelled           task.progress->cancelled
 absl::Status RunCopyTask(const v1::CopyWork& work, const v1::Snapshot& snapshot, const TaskContext& task);
+
+// kInvalidArgument: it is of a kind that this worker doesn't know.
+absl::Status CheckCopyWork(const v1::CopyWork& work);
+// What the journal keeps of what was read.
+TaskOutcome OutcomeOf(const PartRead& read);
 
 }  // namespace hypershift
 

@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "common/failpoint.h"
@@ -24,9 +25,31 @@ constexpr absl::Duration kInDoubtMaxDelay = absl::Seconds(10);
 
 std::vector<std::string> Key(const TaskContext& task) { return {absl::StrCat(task.id), absl::StrCat(task.attempt)}; }
 
-absl::Status StaleError(const TaskContext& task) {
+absl::Status StaleError(const std::vector<TaskContext>& tasks) {
+  const TaskContext& task = tasks.front();
   return absl::AbortedError(absl::StrCat("attempt ", task.attempt, " of task ", task.id,
+                                         tasks.size() == 1 ? "" : ", or that of one that shares its transaction,",
                                          " no longer holds the lease; nothing was committed"));
+}
+
+// As an array's text. Values need no escapes.
+template <typename Rows, typename ValueOf>
+std::string Array(const Rows& rows, const ValueOf& value_of) {
+  return absl::StrCat(
+      "{",
+      absl::StrJoin(rows, ",",
+                    [&](std::string* out, const auto& row) { absl::StrAppend(out, "\"", value_of(row), "\""); }),
+      "}");
+}
+
+std::vector<std::string> Keys(const std::vector<TaskContext>& tasks) {
+  return {Array(tasks, [](const TaskContext& task) { return task.id; }),
+          Array(tasks, [](const TaskContext& task) { return task.attempt; })};
+}
+
+absl::Status CheckNoneCancelled(const std::vector<TaskContext>& tasks) {
+  for (const TaskContext& task : tasks) HS_RETURN_IF_ERROR(task.progress->CheckCancelled());
+  return absl::OkStatus();
 }
 
 // Whether the attempt has committed; asked on a connection made after the COMMIT was sent.
@@ -64,17 +87,20 @@ std::string SetLocalSql(const SettingList& settings) {
   return sql;
 }
 
-absl::StatusOr<CopyConnection*> ClaimTask(const TaskContext& task) {
-  HS_RETURN_IF_ERROR(task.progress->CheckCancelled());
+absl::StatusOr<CopyConnection*> ClaimTask(const TaskContext& task) { return ClaimTasks({task}); }
+
+absl::StatusOr<CopyConnection*> ClaimTasks(const std::vector<TaskContext>& tasks) {
+  HS_RETURN_IF_ERROR(CheckNoneCancelled(tasks));
+  const TaskContext& task = tasks.front();
   // Twice: a connection kept from the task before may have died unnoticed, and a claim can be repeated.
   for (bool last : {false, true}) {
     HS_ASSIGN_OR_RETURN(CopyConnection* const target, task.connections->Target());
     int64_t claimed = 0;
     const absl::Status status = AtFailpoint(Failpoint::kWorkerClaim, task.kind_name(), [&] {
-      return target->Execute(kClaimTaskSql, Key(task), &claimed).status();
+      return target->Execute(kClaimTasksSql, Keys(tasks), &claimed).status();
     });
-    if (status.ok() && claimed == 1) return target;
-    if (status.ok()) return StaleError(task);
+    if (status.ok() && claimed == static_cast<int64_t>(tasks.size())) return target;
+    if (status.ok()) return StaleError(tasks);
     if (last || !target->broken()) return WithContext(status, "target");
   }
   return absl::InternalError("unreachable");
@@ -89,23 +115,31 @@ absl::Status BeginTarget(CopyConnection* target, const SettingList& settings, co
 }
 
 absl::Status FinishTask(const TaskContext& task, CopyConnection* target, const TaskOutcome& outcome) {
-  HS_RETURN_IF_ERROR(task.progress->CheckCancelled());
+  return FinishTasks({task}, target, {outcome});
+}
+
+absl::Status FinishTasks(const std::vector<TaskContext>& tasks, CopyConnection* target,
+                         const std::vector<TaskOutcome>& outcomes) {
+  HS_RETURN_IF_ERROR(CheckNoneCancelled(tasks));
+  const TaskContext& task = tasks.front();
   if (target->broken()) return absl::UnavailableError("target: the connection was lost");
   // Outside a transaction the entry would commit by itself, without the rows.
   if (PQtransactionStatus(target->raw()) != PQTRANS_INTRANS) {
     return absl::InternalError("no target transaction is open to finish the task in");
   }
-  std::vector<std::string> parameters = Key(task);
-  parameters.insert(parameters.end(), {absl::StrCat(outcome.rows), absl::StrCat(outcome.bytes), outcome.digest,
-                                       outcome.rewritable_digest});
+  std::vector<std::string> parameters = Keys(tasks);
+  parameters.push_back(Array(outcomes, [](const TaskOutcome& outcome) { return outcome.rows; }));
+  parameters.push_back(Array(outcomes, [](const TaskOutcome& outcome) { return outcome.bytes; }));
+  parameters.push_back(Array(outcomes, [](const TaskOutcome& outcome) { return outcome.digest; }));
+  parameters.push_back(Array(outcomes, [](const TaskOutcome& outcome) { return outcome.rewritable_digest; }));
   int64_t finished = 0;
   const absl::Status updated = AtFailpoint(Failpoint::kWorkerJournalWrite, task.kind_name(), [&] {
-    return target->Execute(kFinishTaskSql, parameters, &finished).status();
+    return target->Execute(kFinishTasksSql, parameters, &finished).status();
   });
   if (!updated.ok()) return WithContext(updated, "target");
-  if (finished != 1) {
+  if (finished != static_cast<int64_t>(tasks.size())) {
     (void)target->Execute("ROLLBACK");
-    return StaleError(task);
+    return StaleError(tasks);
   }
   absl::Status committed =
       AtFailpoint(Failpoint::kWorkerCommitSent, task.kind_name(), [&] { return target->Execute("COMMIT").status(); });

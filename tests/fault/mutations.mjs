@@ -1,7 +1,8 @@
 // What keeps a migration from losing or doubling rows, what keeps an operator's word, and what keeps others out, taken out piece by
 // piece: each time a test must fail. Each mutation is an edit of the program's source; `test` says which test knows, and what has to
 // be built for it.
-const attempt = "\n WHERE id = $1 AND attempt = $2 AND state = 'leased')sql\";\n";
+const own = 'attempt = ($2::int[])[array_position($1::bigint[], id)]';
+const attempt = `\n WHERE id = ANY ($1::bigint[]) AND ${own} AND state = 'leased')sql";\n`;
 const finish = `finished_at = clock_timestamp(), error = '', sqlstate = ''${attempt}`;
 const claim = `started_at = clock_timestamp()${attempt}`;
 
@@ -12,17 +13,17 @@ const library = (filter, servers = ['--source', '--target']) => ({ targets: ['in
 export const mutations = [
   {
     name: 'attempt, at the end of a task', file: 'common/journal_sql.h',
-    edits: [[finish, finish.replace('attempt = $2', '$2::int IS NOT NULL')]],
+    edits: [[finish, finish.replace(own, '$2::int[] IS NOT NULL')]],
     test: fault('stale.test.mjs', 'whose task another one does just now commits nothing'),
   },
   {
     name: 'attempt and state, at the end of a task', file: 'common/journal_sql.h',
-    edits: [[finish, finish.replace("attempt = $2 AND state = 'leased'", '$2::int IS NOT NULL')]],
+    edits: [[finish, finish.replace(`${own} AND state = 'leased'`, '$2::int[] IS NOT NULL')]],
     test: fault('stale.test.mjs', 'whose task another one has done commits nothing'),
   },
   {
     name: 'attempt, when a task is claimed', file: 'common/journal_sql.h',
-    edits: [[claim, claim.replace('attempt = $2', '$2::int IS NOT NULL')]],
+    edits: [[claim, claim.replace(own, '$2::int[] IS NOT NULL')]],
     test: library('WorkerCopyTest.AStaleAttemptCanNotClaim'),
   },
   {
@@ -32,13 +33,13 @@ export const mutations = [
   },
   {
     name: 'rows and journal entry in one commit', file: 'worker/task_journal.cc',
-    edits: [['    return target->Execute(kFinishTaskSql, parameters, &finished).status();\n',
-      '    HS_RETURN_IF_ERROR(target->Execute("COMMIT; BEGIN").status());\n    return target->Execute(kFinishTaskSql, parameters, &finished).status();\n']],
+    edits: [['    return target->Execute(kFinishTasksSql, parameters, &finished).status();\n',
+      '    HS_RETURN_IF_ERROR(target->Execute("COMMIT; BEGIN").status());\n    return target->Execute(kFinishTasksSql, parameters, &finished).status();\n']],
     test: fault('fencing.test.mjs', 'a worker stopped at worker.commit_sent[KIND_COPY] for longer than its lease'),
   },
   {
-    name: "rows that the target took are counted", file: 'worker/copy_task.cc',
-    edits: [['if (rows_taken != read.rows()) {', 'if (rows_taken < 0) {']],
+    name: "rows that the target took are counted", file: 'worker/copy_stream.cc',
+    edits: [['    if (rows_taken == rows_sent) continue;\n', '    if (rows_taken >= 0) continue;\n']],
     test: library('WorkerCopyTest.RowsDroppedByATriggerAreNoticed'),
   },
   {
@@ -63,7 +64,7 @@ export const mutations = [
   },
   {
     name: 'partitions of the source table', file: 'worker/source_read.cc',
-    edits: [["(*row)[0] == planned) return", "(partitioned || (*row)[0] == planned)) return"]],
+    edits: [["(*row)[0] == work.source_partitions()) return", "(*row)[0] != \"\") return"]],
     test: library('WorkerCopyTest.OtherPartitionsThanPlannedAreRefused'),
   },
   {
@@ -147,7 +148,7 @@ export const mutations = [
   },
   {
     name: 'bytes are paid for', file: 'worker/source_read.cc',
-    edits: [['    HS_RETURN_IF_ERROR(Pay(static_cast<int64_t>((*message)->size())));\n', '']],
+    edits: [['    HS_RETURN_IF_ERROR(Pay(part, static_cast<int64_t>((*message)->size())));\n', '']],
     test: product('../steering/throttle.test.mjs', 'max-bytes-per-second'),
   },
   {

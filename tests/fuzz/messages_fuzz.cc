@@ -159,7 +159,7 @@ class Session {
         Parse<v1::CopyWork>(bytes, [](auto& message) {
           StreamDigest digest(message.format(), message.field_count() % 2000,
                               {message.rewritable_fields().begin(), message.rewritable_fields().end()});
-          digest.Message(message.source_sql()).IgnoreError();
+          for (const std::string& sql : message.source_sql()) digest.Message(sql).IgnoreError();
         });
         break;
       case 8:

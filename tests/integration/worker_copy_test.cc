@@ -194,7 +194,7 @@ class WorkerCopyTest : public ::testing::Test {
   v1::CopyWork Work(int fields, v1::CopyFormat format = v1::COPY_FORMAT_BINARY) {
     v1::CopyWork work;
     const std::string suffix = format == v1::COPY_FORMAT_BINARY ? " (FORMAT binary)" : "";
-    work.set_source_sql("COPY (SELECT * FROM worker_test.t) TO STDOUT" + suffix);
+    work.add_source_sql("COPY (SELECT * FROM worker_test.t) TO STDOUT" + suffix);
     work.set_target_sql("COPY worker_test.t FROM STDIN" + suffix);
     work.set_format(format);
     work.set_field_count(fields);
@@ -320,7 +320,8 @@ TEST_F(WorkerCopyTest, AnAttemptThatBecomesStaleWhileItCopiesCommitsNothing) {
   Lease(1, 1);
   v1::CopyWork work = Work(4);
   // The lease is given away between the claim and the end.
-  work.set_source_sql(
+  work.clear_source_sql();
+  work.add_source_sql(
       "COPY (SELECT t.* FROM worker_test.t, (SELECT pg_sleep(1) OFFSET 0) s) TO STDOUT (FORMAT binary)");
   std::thread coordinator([&] {
     std::unique_ptr<CopyConnection> session = Open(target_string_, ServerRole::kTarget);
@@ -425,7 +426,8 @@ TEST_F(WorkerCopyTest, AKilledSourceBackendIsRetryableAndLeavesNothing) {
   Source(kRows);
   Lease(1, 1);
   v1::CopyWork work = Work(4);
-  work.set_source_sql(
+  work.clear_source_sql();
+  work.add_source_sql(
       "COPY (SELECT t.* FROM worker_test.t, generate_series(1, 1000) ORDER BY 0 + 0 OFFSET 0) TO STDOUT (FORMAT "
       "binary)");
   std::thread killer([&] {
@@ -452,7 +454,8 @@ TEST_F(WorkerCopyTest, ATargetErrorStopsTheSourceAndIsTheOneReported) {
   Target("CREATE TABLE worker_test.t (id bigint CHECK (id <> 3), at timestamptz, v float8, s text)");
   Lease(1, 1);
   v1::CopyWork work = Work(4);
-  work.set_source_sql("COPY (SELECT t.* FROM worker_test.t, generate_series(1, 100000)) TO STDOUT (FORMAT binary)");
+  work.clear_source_sql();
+  work.add_source_sql("COPY (SELECT t.* FROM worker_test.t, generate_series(1, 100000)) TO STDOUT (FORMAT binary)");
   const absl::Time begin = absl::Now();
   const absl::Status status = RunCopyTask(work, Snapshot(), task_);
   EXPECT_LT(absl::Now() - begin, absl::Seconds(20));
@@ -492,7 +495,8 @@ TEST_F(WorkerCopyTest, CancellingEndsAnAttemptThatWaits) {
   Source(kRows);
   Lease(1, 1);
   v1::CopyWork work = Work(4);
-  work.set_source_sql(
+  work.clear_source_sql();
+  work.add_source_sql(
       "COPY (SELECT t.* FROM worker_test.t, (SELECT pg_sleep(60) OFFSET 0) s) TO STDOUT (FORMAT binary)");
   std::thread revoker([&] {
     absl::SleepFor(absl::Milliseconds(500));
@@ -575,7 +579,9 @@ TEST_F(WorkerCopyTest, CompressBringsEveryChunkOfASliceToStatusOne) {
   v1::CompressWork work;
   work.set_hypertable_schema("worker_test");
   work.set_hypertable_name("h");
+  constexpr int64_t kDay = 86400000000;
   work.set_range_start(1704067200000000);  // 2024-01-01
+  work.set_range_end(work.range_start() + kDay);
   Lease(1, 1);
   const absl::Status status = RunCompressTask(work, task_);
   ASSERT_TRUE(status.ok()) << status;
@@ -583,15 +589,15 @@ TEST_F(WorkerCopyTest, CompressBringsEveryChunkOfASliceToStatusOne) {
   EXPECT_EQ(Journal("state"), "done");
 
   Target(fill);  // Compressed chunks now have rows in the row store as well.
-  work.set_all_chunks(true);
-  work.set_ends_until(1704067200000000 + 2 * 86400000000);
+  work.set_range_start(INT64_MIN);
+  work.set_range_end(1704067200000000 + 2 * kDay);
   Lease(2, 1);
   task_.id = 2;
   ASSERT_TRUE(RunCompressTask(work, task_).ok());
   EXPECT_EQ(Target(states), "1,1,1,1,0,0");
 
-  work.set_all_chunks(false);
   work.set_range_start(1);  // No such chunk.
+  work.set_range_end(2);
   Lease(3, 1);
   task_.id = 3;
   EXPECT_TRUE(RunCompressTask(work, task_).ok());
