@@ -110,7 +110,7 @@ absl::StatusOr<TypeTable> ReadTypes(PgSession* session) {
   HS_ASSIGN_OR_RETURN(const pqxx::result rows, session->Query(kTypesSql));
   for (const auto& row : rows) {
     types.Add(Number<Oid>(row[0]), {Text(row[1]), Letter(row[2]), Letter(row[3]), Number<Oid>(row[4]),
-                                    Number<Oid>(row[5]), Flag(row[6]), Number<Oid>(row[7])});
+                                    Number<Oid>(row[5]), Flag(row[6]), Number<Oid>(row[7]), Flag(row[8])});
   }
   return types;
 }

@@ -28,6 +28,8 @@ struct TypeTraits {
   bool compression_rewrites = false;
   // The same, but only where the column is a segmentby column (floats, numeric).
   bool segmentby_rewrites = false;
+  // Its values have a hash, so that a hash dimension can go by them.
+  bool hashable = false;
 };
 
 struct Column {

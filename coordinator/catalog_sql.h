@@ -56,11 +56,20 @@ SELECT a.attrelid, a.attnum, a.attname, format_type(a.atttypid, a.atttypmod), a.
  ORDER BY a.attrelid, a.attnum
 )sql";
 
+// The last: values have a hash, by their type's default operator class or by that of a type which they are as they
+// stand.
 inline constexpr char kTypesSql[] = R"sql(
 SELECT t.oid, t.typname, t.typtype, t.typcategory, t.typbasetype, t.typelem, t.typsend <> 0 AND t.typreceive <> 0,
-       coalesce(r.rngsubtype, 0)
+       coalesce(r.rngsubtype, 0), hashed.type IS NOT NULL
   FROM pg_type t
   LEFT JOIN pg_range r ON r.rngtypid = t.oid
+  LEFT JOIN (WITH direct AS (SELECT o.opcintype AS type
+                               FROM pg_opclass o JOIN pg_am m ON m.oid = o.opcmethod
+                              WHERE m.amname = 'hash' AND o.opcdefault)
+             SELECT type FROM direct
+              UNION
+             SELECT castsource FROM pg_cast JOIN direct ON casttarget = type
+              WHERE castmethod = 'b' AND castcontext = 'i') hashed ON hashed.type = t.oid
 )sql";
 
 inline constexpr char kIndexesSql[] = R"sql(

@@ -47,6 +47,7 @@ TypeTraits TypeTable::Traits(Oid oid) const {
   TypeTraits traits;
   traits.binary_safe = BinarySafe(oid, 0);
   traits.compression_rewrites = CompressionRewrites(oid, 0);
+  traits.hashable = Hashable(oid, 0);
   const Oid base = BaseType(oid);
   traits.segmentby_rewrites = base == kFloat4 || base == kFloat8 || base == kNumeric;
   return traits;
@@ -86,6 +87,26 @@ bool TypeTable::CompressionRewrites(Oid oid, int depth) const {
     return element == kNumeric || element == kFloat4 || element == kFloat8 || CompressionRewrites(element, depth + 1);
   }
   return oid == kInterval || oid == kTimetz || oid == kJsonb || row->name == "citext";
+}
+
+bool TypeTable::Hashable(Oid oid, int depth) const {
+  const TypeRow* row = Find(oid);
+  if (row == nullptr || depth > kMaxDepth) return false;
+  if (row->has_hash) return true;
+  switch (row->type) {
+    case 'd':
+      return Hashable(row->base, depth + 1);
+    case 'e':
+      return true;
+    case 'r':
+      return Hashable(row->range_subtype, depth + 1);
+    case 'm':  // Of which nothing says the range; the built-in ones are of numbers and times.
+      return oid < kFirstUserOid;
+    case 'b':
+      return row->category == 'A' && row->element != 0 && Hashable(row->element, depth + 1);
+    default:  // Composites have a hash since PostgreSQL 14 only, if all their columns have.
+      return false;
+  }
 }
 
 }  // namespace hypershift

@@ -20,6 +20,7 @@ struct TypeRow {
   Oid element = 0;
   bool has_binary = false;
   Oid range_subtype = 0;
+  bool has_hash = false;  // A hash operator class of its own, or of a type that it is binary coercible to.
 };
 
 class TypeTable {
@@ -32,6 +33,7 @@ class TypeTable {
  private:
   bool BinarySafe(Oid oid, int depth) const;
   bool CompressionRewrites(Oid oid, int depth) const;
+  bool Hashable(Oid oid, int depth) const;
   const TypeRow* Find(Oid oid) const;
 
   std::map<Oid, TypeRow> rows_;

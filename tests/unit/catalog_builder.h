@@ -17,7 +17,7 @@ class CatalogBuilder {
     catalog.encoding = "UTF8";
   }
 
-  // Columns by name and type OID; all NOT NULL and safe in binary.
+  // Columns by name and type OID; all NOT NULL, safe in binary and hashable.
   Oid AddTable(const std::string& schema, const std::string& name,
                const std::vector<std::pair<std::string, Oid>>& columns) {
     Table table;
@@ -31,6 +31,7 @@ class CatalogBuilder {
       column.base_type = type;
       column.type_name = "type " + std::to_string(type);
       column.traits.binary_safe = true;
+      column.traits.hashable = true;
       column.not_null = true;
       if (type == 25) column.collation = "default";
       table.columns.push_back(column);
