@@ -90,22 +90,27 @@ std::string Tables(const std::vector<const TableOutline*>& tables, int columns) 
   return FormatTable(kColumns, rows, columns);
 }
 
+std::string HashDimension(const HypertableOutline& hypertable) {
+  if (hypertable.partitioning_column.empty()) return "";
+  return absl::StrCat(hypertable.number_partitions, " by ", SafeText(hypertable.partitioning_column));
+}
+
 std::string Hypertables(const std::vector<const TableOutline*>& tables, int columns) {
   static const std::vector<TextColumn> kColumns = {
       {.header = "hypertable", .shrinks = true}, {.header = "time", .shrinks = true},
-      {.header = "chunk", .right = true},        {.header = "chunks", .right = true},
-      {.header = "direct", .right = true},       {.header = "afterwards", .right = true},
-      {.header = "uncompressed", .right = true}, {.header = "segmentby", .shrinks = true},
-      {.header = "orderby", .shrinks = true}};
+      {.header = "chunk", .right = true},        {.header = "partitions", .shrinks = true},
+      {.header = "chunks", .right = true},       {.header = "direct", .right = true},
+      {.header = "afterwards", .right = true},   {.header = "uncompressed", .right = true},
+      {.header = "segmentby", .shrinks = true},  {.header = "orderby", .shrinks = true}};
   std::vector<std::vector<std::string>> rows;
   for (const TableOutline* table : tables) {
     if (!table->hypertable.has_value()) continue;
     const HypertableOutline& hypertable = *table->hypertable;
-    rows.push_back({NameOf(*table), SafeText(hypertable.time_column), SafeText(hypertable.chunk_interval),
-                    OrUnknown(hypertable.chunks), OrNothing(hypertable.chunks_compressed_directly),
-                    OrNothing(hypertable.chunks_compressed_afterwards), OrNothing(hypertable.chunks_uncompressed),
-                    SafeText(absl::StrJoin(hypertable.segmentby, ", ")),
-                    SafeText(absl::StrJoin(hypertable.orderby, ", "))});
+    rows.push_back(
+        {NameOf(*table), SafeText(hypertable.time_column), SafeText(hypertable.chunk_interval),
+         HashDimension(hypertable), OrUnknown(hypertable.chunks), OrNothing(hypertable.chunks_compressed_directly),
+         OrNothing(hypertable.chunks_compressed_afterwards), OrNothing(hypertable.chunks_uncompressed),
+         SafeText(absl::StrJoin(hypertable.segmentby, ", ")), SafeText(absl::StrJoin(hypertable.orderby, ", "))});
   }
   if (rows.empty()) return "";
   return absl::StrCat("\n", FormatTable(kColumns, rows, columns),

@@ -16,6 +16,8 @@ json OrNull(const std::optional<T>& value) {
 json HypertableAsJson(const HypertableOutline& hypertable) {
   return {{"timeColumn", hypertable.time_column},
           {"chunkInterval", hypertable.chunk_interval},
+          {"partitioningColumn", hypertable.partitioning_column},
+          {"numberPartitions", hypertable.number_partitions},
           {"timeIndex", hypertable.time_index},
           {"chunks", OrNull(hypertable.chunks)},
           {"compress", hypertable.compress},

@@ -40,8 +40,25 @@ std::optional<ConfigProblem> FindFilterProblem(const TableFilter& filter) {
   return std::nullopt;
 }
 
+// What is wrong with the hash dimension of one hypertable; empty if nothing.
+std::string PartitioningProblem(const HypertableConfig& hypertable) {
+  const std::string& column = hypertable.partitioning_column;
+  if (column.empty() && hypertable.number_partitions != 0) {
+    return "'number_partitions' needs 'partitioning_column' beside it, the column whose hash decides";
+  }
+  if (!column.empty() && hypertable.number_partitions == 0) {
+    return "'partitioning_column' needs 'number_partitions' beside it, how many partitions there are to be";
+  }
+  if (!column.empty() && column == hypertable.time_column_name) {
+    return absl::StrCat("the time column ", InQuotes(column),
+                        " can't be the 'partitioning_column': name another one, or remove it and 'number_partitions'");
+  }
+  return "";
+}
+
 // What is wrong with the columns of one hypertable; empty if nothing.
 std::string ColumnProblem(const HypertableConfig& hypertable) {
+  if (std::string problem = PartitioningProblem(hypertable); !problem.empty()) return problem;
   if (!hypertable.compress) return "";
   std::set<std::string> segmentby, orderby;
   for (const std::string& column : hypertable.compress->segmentby) {
@@ -89,6 +106,10 @@ json TablesJson(const std::vector<QualifiedName>& tables) {
 json HypertableJson(const HypertableConfig& hypertable) {
   json result = {{"time_column_name", hypertable.time_column_name},
                  {"chunk_time_interval", IntervalJson(hypertable.chunk_time_interval)}};
+  if (!hypertable.partitioning_column.empty()) {
+    result["partitioning_column"] = hypertable.partitioning_column;
+    result["number_partitions"] = hypertable.number_partitions;
+  }
   if (!hypertable.compress) return result;
   json& compress = result["compress"] = json::object();
   compress["segmentby"] = hypertable.compress->segmentby;

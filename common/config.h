@@ -51,6 +51,9 @@ struct HypertableConfig {
   QualifiedName table;
   std::string time_column_name;
   Interval chunk_time_interval;
+  // The hash dimension: by which column, and into how many partitions. Both or neither; empty and 0 = none.
+  std::string partitioning_column;
+  int number_partitions = 0;
   std::optional<CompressConfig> compress;
   int line = 0;  // Where it stands in the file, for errors found later.
 };

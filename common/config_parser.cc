@@ -163,6 +163,18 @@ Setter Priorities(absl::string_view key, std::map<QualifiedName, int>* out) {
 
 absl::StatusOr<std::string> ParseUri(absl::string_view text) { return std::string(text); }
 
+// As many as TimescaleDB takes.
+Setter NumberOfPartitions(absl::string_view key, int* out) {
+  return [=](const YAML::Node& value) {
+    constexpr int kMostPartitions = 32767;
+    HS_RETURN_IF_ERROR(Integer(key, out)(value));
+    if (*out < 1 || *out > kMostPartitions) {
+      return WrongType(value, key, absl::StrCat("an integer from 1 to ", kMostPartitions));
+    }
+    return absl::OkStatus();
+  };
+}
+
 absl::Status ReadHypertable(const YAML::Node& node, HypertableConfig* hypertable) {
   hypertable->line = node.Mark().line + 1;
   hypertable->chunk_time_interval = *ParseInterval("7d");
@@ -173,6 +185,9 @@ absl::Status ReadHypertable(const YAML::Node& node, HypertableConfig* hypertable
        {"time_column_name", Parsed("time_column_name", "a name", ParseIdentifier, &hypertable->time_column_name)},
        {"chunk_time_interval",
         Parsed("chunk_time_interval", "an interval", ParseInterval, &hypertable->chunk_time_interval)},
+       {"partitioning_column",
+        Parsed("partitioning_column", "a name", ParseIdentifier, &hypertable->partitioning_column)},
+       {"number_partitions", NumberOfPartitions("number_partitions", &hypertable->number_partitions)},
        {"compress", Compress(&hypertable->compress)}}));
   for (const auto& [key, value] :
        {std::pair<absl::string_view, const std::string&>("schema", hypertable->table.schema),

@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/names.h"
+#include "coordinator/chunk_slices.h"
 #include "coordinator/copy_planning.h"
 #include "coordinator/direct_compress.h"
 #include "coordinator/table_ranges.h"
@@ -68,6 +69,7 @@ class ChunkPlanner {
         const Column* column = hypertable_.table->FindColumn(name);
         segments *= column != nullptr && column->distinct >= 1 ? column->distinct : 1;
       }
+      segments *= ChunksPerSegment(hypertable_, compression->segmentby);
       pieces = std::min(pieces, static_cast<int64_t>(rows / (kRowsPerSegment * segments)));
     }
     return std::clamp<int64_t>(pieces, 1, std::min<int64_t>(hypertable_.chunk_interval, 1000));
@@ -135,25 +137,25 @@ class ChunkPlanner {
     return copy;
   }
 
-  // Makes the chunk, and compresses it while it is empty when the copy will fill it compressed: only so does it end
-  // fully compressed and in order. Idempotent: both calls accept what is already there.
+  // Makes the interval's chunks, and compresses them while they are empty when the copies will fill them compressed:
+  // only so do they end fully compressed and in order. Idempotent: both calls accept what is already there.
   PlannedTask MakePrepare(int64_t start, bool compress_empty) const {
     PlannedTask planned;
     planned.task.table = plan_.id;
     planned.task.kind = TaskKind::KIND_PREPARE_CHUNK;
     planned.description = absl::StrCat("chunk from ", TimeDisplay(hypertable_.time_type, start));
-    const std::string slices = absl::StrCat("{", JsonString(hypertable_.config->time_column_name), ": [", start, ", ",
-                                            start + hypertable_.chunk_interval, "]}");
-    const std::string create =
-        absl::StrCat(FunctionsSchema(), ".create_chunk(", QuoteLiteral(hypertable_.table->name.Quoted()),
-                     "::regclass, ", QuoteLiteral(slices), "::jsonb)");
     v1::StatementWork* work = planned.work.mutable_statements();
-    if (compress_empty) {
-      work->add_statements(absl::StrCat(
-          "SELECT ", QuoteIdentifier(in_.target.timescaledb_schema),
-          ".compress_chunk(format('%I.%I', c.schema_name, c.table_name)::regclass, true) FROM ", create, " c"));
-    } else {
-      work->add_statements(absl::StrCat("SELECT chunk_id FROM ", create));
+    for (const std::string& slices : ChunkSlices(hypertable_, start)) {
+      const std::string create =
+          absl::StrCat(FunctionsSchema(), ".create_chunk(", QuoteLiteral(hypertable_.table->name.Quoted()),
+                       "::regclass, ", QuoteLiteral(slices), "::jsonb)");
+      if (compress_empty) {
+        work->add_statements(absl::StrCat(
+            "SELECT ", QuoteIdentifier(in_.target.timescaledb_schema),
+            ".compress_chunk(format('%I.%I', c.schema_name, c.table_name)::regclass, true) FROM ", create, " c"));
+      } else {
+        work->add_statements(absl::StrCat("SELECT chunk_id FROM ", create));
+      }
     }
     AddSetting(work->mutable_settings(), "client_min_messages", "error");
     return planned;
@@ -177,15 +179,6 @@ class ChunkPlanner {
     constexpr int kFunctionsSchemaRelease = 2012;
     return in_.target.timescaledb_release() >= kFunctionsSchemaRelease ? "_timescaledb_functions"
                                                                        : "_timescaledb_internal";
-  }
-
-  static std::string JsonString(const std::string& text) {
-    std::string quoted = "\"";
-    for (char c : text) {
-      if (c == '"' || c == '\\') quoted += '\\';
-      quoted += c;
-    }
-    return quoted + "\"";
   }
 
   int64_t WorkMemKilobytes() const {

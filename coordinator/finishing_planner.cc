@@ -91,10 +91,10 @@ class FinishingPlanner {
     }
     for (const HypertableSpec& hypertable : in_.hypertables) {
       ReportLeaves(*hypertable.table);
-      for (const Index* index : FindIncompatibleIndexes(hypertable, in_.catalog)) {
+      for (const auto& [index, missing] : FindIncompatibleIndexes(hypertable, in_.catalog)) {
         incompatible_.insert(index->oid);
         left_out_->push_back(absl::StrCat("unique index ", index->name, " of ", hypertable.table->name.Display(),
-                                          ": it lacks the time column"));
+                                          ": a hypertable's unique indexes must contain ", missing));
       }
     }
   }

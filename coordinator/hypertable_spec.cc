@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <set>
+#include <utility>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -116,6 +117,36 @@ absl::Status CheckCompressColumns(const HypertableConfig& config, const Table& t
   return absl::OkStatus();
 }
 
+absl::StatusOr<const Column*> PartitioningColumn(const HypertableConfig& config, const Table& table) {
+  HS_ASSIGN_OR_RETURN(const Column* column,
+                      FindColumnFor(config, table, config.partitioning_column, "partitioning_column"));
+  const std::string place = absl::StrCat(Place(config), ": partitioning_column: '", column->name, "'");
+  if (column->generated) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(place, " is a generated column, which can't partition a hypertable: name another one"));
+  }
+  if (!column->traits.hashable) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        place, " has type ", column->type_name, ", which has no hash function to partition by: name another column"));
+  }
+  return column;
+}
+
+// Which of the columns that every key of a hypertable must contain are not among `columns`, in words; empty if none.
+std::string MissingDimensions(const HypertableSpec& hypertable, const std::vector<std::string>& columns) {
+  const auto lacks = [&](const Column* column) {
+    return column != nullptr && std::find(columns.begin(), columns.end(), column->name) == columns.end();
+  };
+  std::vector<std::string> missing;
+  if (lacks(hypertable.time_column)) {
+    missing.push_back(absl::StrCat("its time column '", hypertable.time_column->name, "'"));
+  }
+  if (lacks(hypertable.partitioning_column)) {
+    missing.push_back(absl::StrCat("its partitioning column '", hypertable.partitioning_column->name, "'"));
+  }
+  return absl::StrJoin(missing, " and ");
+}
+
 std::string Regclass(const QualifiedName& name) { return absl::StrCat(QuoteLiteral(name.Quoted()), "::regclass"); }
 
 std::string OrderBySql(const std::vector<OrderByColumn>& columns) {
@@ -146,6 +177,9 @@ absl::StatusOr<HypertableSpec> ResolveHypertable(const HypertableConfig& config,
                                                    "' is a generated column, which can't partition a hypertable"));
   }
   spec.time_type = *type;
+  if (!config.partitioning_column.empty()) {
+    HS_ASSIGN_OR_RETURN(spec.partitioning_column, PartitioningColumn(config, *spec.table));
+  }
   HS_ASSIGN_OR_RETURN(spec.chunk_interval,
                       InternalInterval(config, config.chunk_time_interval, *type, "chunk_time_interval"));
   if (config.compress.has_value()) {
@@ -167,12 +201,11 @@ std::vector<IncompatibleConstraint> FindIncompatibleConstraints(const std::vecto
   std::set<Oid> lost_keys;  // Indexes of keys that go.
   for (const HypertableSpec& hypertable : hypertables) {
     hypertable_oids.insert(hypertable.table->oid);
-    const std::string& time = hypertable.config->time_column_name;
     for (const Constraint* constraint : catalog.ConstraintsOf(hypertable.table->oid)) {
       const bool is_key = constraint->type == 'p' || constraint->type == 'u' || constraint->type == 'x';
-      const auto& columns = constraint->columns;
-      if (is_key && std::find(columns.begin(), columns.end(), time) == columns.end()) {
-        found.push_back({constraint, absl::StrCat("a hypertable's keys must contain its time column '", time, "'")});
+      const std::string missing = is_key ? MissingDimensions(hypertable, constraint->columns) : "";
+      if (!missing.empty()) {
+        found.push_back({constraint, absl::StrCat("a hypertable's keys must contain ", missing)});
         lost_keys.insert(constraint->index);
       }
       if (constraint->type == 'c' && constraint->no_inherit) {
@@ -191,17 +224,15 @@ std::vector<IncompatibleConstraint> FindIncompatibleConstraints(const std::vecto
   return found;
 }
 
-std::vector<const Index*> FindIncompatibleIndexes(const HypertableSpec& hypertable, const Catalog& catalog) {
+std::vector<IncompatibleIndex> FindIncompatibleIndexes(const HypertableSpec& hypertable, const Catalog& catalog) {
   std::set<Oid> constraint_indexes;
   for (const Constraint* constraint : catalog.ConstraintsOf(hypertable.table->oid))
     constraint_indexes.insert(constraint->index);
-  std::vector<const Index*> found;
+  std::vector<IncompatibleIndex> found;
   for (const Index* index : catalog.IndexesOf(hypertable.table->oid)) {
     if (!index->unique || constraint_indexes.count(index->oid) > 0) continue;
-    const auto& columns = index->key_columns;
-    if (std::find(columns.begin(), columns.end(), hypertable.config->time_column_name) == columns.end()) {
-      found.push_back(index);
-    }
+    std::string missing = MissingDimensions(hypertable, index->key_columns);
+    if (!missing.empty()) found.push_back({index, std::move(missing)});
   }
   return found;
 }
@@ -251,9 +282,14 @@ int64_t ChunkStart(int64_t value, int64_t chunk_interval) {
 std::vector<std::string> CreateHypertableSql(const HypertableSpec& hypertable, const std::string& extension_schema) {
   const HypertableConfig& config = *hypertable.config;
   std::vector<std::string> statements;
+  std::string hash_dimension;
+  if (hypertable.partitioning_column != nullptr) {
+    hash_dimension = absl::StrCat("partitioning_column => ", QuoteLiteral(config.partitioning_column),
+                                  "::name, number_partitions => ", config.number_partitions, ", ");
+  }
   statements.push_back(
       absl::StrCat("SELECT ", QuoteIdentifier(extension_schema), ".create_hypertable(", Regclass(config.table), ", ",
-                   QuoteLiteral(config.time_column_name), "::name, ") +
+                   QuoteLiteral(config.time_column_name), "::name, ", hash_dimension) +
       absl::StrCat("chunk_time_interval => ", hypertable.chunk_interval, "::bigint, create_default_indexes => false)"));
   if (config.compress.has_value()) {
     const std::string segmentby = QuoteIdentifiers(config.compress->segmentby);

@@ -19,6 +19,7 @@ struct HypertableSpec {
   const HypertableConfig* config = nullptr;
   const Table* table = nullptr;
   const Column* time_column = nullptr;
+  const Column* partitioning_column = nullptr;  // Of the hash dimension; null = there is none.
   TimeType time_type = TimeType::kTimestamptz;
   int64_t chunk_interval = 0;             // Internal.
   std::optional<int64_t> compress_after;  // Internal.
@@ -27,14 +28,18 @@ struct HypertableSpec {
   const Index* time_index = nullptr;
 
   TimeColumn time() const { return {table, time_column->name, time_type}; }
+  // Into how many chunks the rows of one interval go.
+  int chunks_per_interval() const { return partitioning_column == nullptr ? 1 : config->number_partitions; }
 };
 
 // kInvalidArgument, one line that names file place and remedy: no such table or column (with the nearest name), a type
-// that can't be a time dimension, an interval that doesn't fit the type, a compression column that isn't there.
+// that can't be a time dimension or has no hash, an interval that doesn't fit the type, a generated column as
+// dimension, a compression column that isn't there.
 absl::StatusOr<HypertableSpec> ResolveHypertable(const HypertableConfig& config, const Catalog& catalog);
 
-// Constraints of the table that a hypertable can't have: unique, primary or exclusion keys without the time column,
-// CHECK … NO INHERIT; and foreign keys elsewhere that refer to such a key, or from one hypertable to another.
+// Constraints of the table that a hypertable can't have: unique, primary or exclusion keys without the time column or
+// the partitioning column, CHECK … NO INHERIT; and foreign keys elsewhere that refer to such a key, or from one
+// hypertable to another.
 struct IncompatibleConstraint {
   const Constraint* constraint = nullptr;
   std::string reason;
@@ -43,7 +48,11 @@ std::vector<IncompatibleConstraint> FindIncompatibleConstraints(const std::vecto
                                                                 const Catalog& catalog);
 
 // Unique indexes (without a constraint) that a hypertable can't have.
-std::vector<const Index*> FindIncompatibleIndexes(const HypertableSpec& hypertable, const Catalog& catalog);
+struct IncompatibleIndex {
+  const Index* index = nullptr;
+  std::string missing;  // "its time column 'at'", of what the index must contain.
+};
+std::vector<IncompatibleIndex> FindIncompatibleIndexes(const HypertableSpec& hypertable, const Catalog& catalog);
 
 // The SQL that pg_dump has for the table, as that of a table without partitions; and for one of its indexes or
 // constraints without the ONLY that a hypertable refuses, and that would leave its chunks out.

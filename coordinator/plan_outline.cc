@@ -46,6 +46,8 @@ HypertableOutline Outline(const HypertableSpec& spec) {
   const HypertableConfig& config = *spec.config;
   outline.time_column = config.time_column_name;
   outline.chunk_interval = config.chunk_time_interval.text;
+  outline.partitioning_column = config.partitioning_column;
+  outline.number_partitions = config.number_partitions;
   outline.time_index = spec.time_index != nullptr;
   if (outline.time_index) outline.chunks = 0;
   outline.compress = config.compress.has_value();
@@ -98,6 +100,10 @@ void Count(const PlannedTask& task, TableOutline* table) {
 }
 
 void Finish(HypertableOutline* hypertable) {
+  // Tasks are for all chunks of an interval.
+  const int64_t partitions = std::max(1, hypertable->number_partitions);
+  if (hypertable->chunks.has_value()) *hypertable->chunks *= partitions;
+  hypertable->chunks_compressed_afterwards *= partitions;
   if (hypertable->direct) std::swap(hypertable->chunks_compressed_directly, hypertable->chunks_compressed_afterwards);
   hypertable->chunks_uncompressed = hypertable->chunks.value_or(0) - hypertable->chunks_compressed_directly -
                                     hypertable->chunks_compressed_afterwards;

@@ -20,6 +20,9 @@ using ColumnNames = std::vector<std::string>;
 struct HypertableOutline {
   std::string time_column;
   std::string chunk_interval;  // As configured, "7d".
+  // Of the hash dimension; empty and 0 = there is none.
+  std::string partitioning_column;
+  int number_partitions = 0;
   bool time_index = false;
   // Without a time index nobody knows them before the copy: unset.
   std::optional<int64_t> chunks;

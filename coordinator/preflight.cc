@@ -251,11 +251,10 @@ class Preflight {
            ": change it, or leave it out with drop_incompatible_hypertable_constraints: true");
     }
     for (const HypertableSpec& hypertable : in_.hypertables) {
-      for (const Index* index : FindIncompatibleIndexes(hypertable, in_.catalog)) {
-        Fail(
-            "source: ", hypertable.table->name.Display(), ": unique index ", index->name,
-            " lacks the time column, which a hypertable's unique indexes must contain: change it, or leave it out with "
-            "drop_incompatible_hypertable_constraints: true");
+      for (const auto& [index, missing] : FindIncompatibleIndexes(hypertable, in_.catalog)) {
+        Fail("source: ", hypertable.table->name.Display(), ": unique index ", index->name,
+             ": a hypertable's unique indexes must contain ", missing,
+             ": change it, or leave it out with drop_incompatible_hypertable_constraints: true");
       }
     }
   }
@@ -265,13 +264,14 @@ class Preflight {
       auto found = in_.profiles.find(hypertable.table->oid);
       if (found == in_.profiles.end() || found->second.empty) continue;
       const int64_t span = found->second.maximum - found->second.minimum;
-      const int64_t chunks = span / hypertable.chunk_interval + 1;
+      const int64_t chunks = (span / hypertable.chunk_interval + 1) * hypertable.chunks_per_interval();
       if (chunks * kLocksPerChunk > in_.target.max_locks) {
         Warn("target: ", hypertable.table->name.Display(), " will have up to ", chunks,
              " chunks; keys and indexes over them may "
              "need ",
              chunks * kLocksPerChunk, " locks, the server has ", in_.target.max_locks,
-             ": raise max_locks_per_transaction or chunk_time_interval");
+             ": raise max_locks_per_transaction or chunk_time_interval",
+             hypertable.chunks_per_interval() > 1 ? ", or lower number_partitions" : "");
       }
     }
   }

@@ -30,6 +30,7 @@ void CheckParsed(const std::string& text, const Config& config) {
   for (const HypertableConfig& hypertable : config.hypertables) {
     Require(!hypertable.table.name.empty() && !hypertable.time_column_name.empty(), "a hypertable has its names");
     Require(hypertable.chunk_time_interval.value > 0, "an interval is longer than nothing");
+    Require(hypertable.partitioning_column.empty() == (hypertable.number_partitions == 0), "a hash dimension is whole");
   }
 }
 

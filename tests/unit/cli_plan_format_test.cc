@@ -162,6 +162,20 @@ TEST(FormatPlanTest, ShowsOnlyWarningsOfWhatIsRefused) {
   EXPECT_EQ(FormatPlan(preview, 0), "\nWarnings:\n  ! source: perhaps\n");
 }
 
+TEST(FormatPlanTest, ShowsAHashDimensionBesideTheInterval) {
+  PlanPreview preview = Preview();
+  preview.plan.tables[1].hypertable->partitioning_column = "device";
+  preview.plan.tables[1].hypertable->number_partitions = 4;
+  const std::string text = FormatPlan(preview, 120);
+  EXPECT_THAT(text,
+              HasSubstr("hypertable     time  chunk  partitions   chunks  direct  uncompressed  segmentby  orderby"));
+  EXPECT_THAT(text,
+              HasSubstr("public.events  at       7d  4 by device      10       8             2  device     at DESC"));
+  const nlohmann::json hypertable = nlohmann::json::parse(PlanAsJson(preview))["tables"][1]["hypertable"];
+  EXPECT_EQ(hypertable["partitioningColumn"], "device");
+  EXPECT_EQ(hypertable["numberPartitions"], 4);
+}
+
 TEST(PlanAsJsonTest, HasEveryFieldAndNullForWhatIsNotKnown) {
   PlanPreview preview = Preview();
   preview.plan.tables[0].estimated_rows.reset();

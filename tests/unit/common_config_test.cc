@@ -129,6 +129,19 @@ TEST(ParseConfigTest, CompressHasSeveralForms) {
   EXPECT_TRUE(MustParse(Hypertable("  compress: {}\n")).hypertables[0].compress);
 }
 
+// Promise: a hash dimension is named as create_hypertable names it.
+TEST(ParseConfigTest, TakesAHashDimension) {
+  const Config none = MustParse(Hypertable(""));
+  EXPECT_EQ(none.hypertables[0].partitioning_column, "");
+  EXPECT_EQ(none.hypertables[0].number_partitions, 0);
+  const Config most = MustParse(Hypertable("  partitioning_column: '\"Device\"'\n  number_partitions: 32767\n"));
+  EXPECT_EQ(most.hypertables[0].partitioning_column, "Device");
+  EXPECT_EQ(most.hypertables[0].number_partitions, 32767);
+  const Config one = MustParse(Hypertable("  number_partitions: 1\n  partitioning_column: Device\n"));
+  EXPECT_EQ(one.hypertables[0].partitioning_column, "device");
+  EXPECT_EQ(one.hypertables[0].number_partitions, 1);
+}
+
 struct BadConfig {
   std::string yaml;
   const char* error;
@@ -182,6 +195,20 @@ TEST(ParseConfigTest, ErrorsNameTheLineAndTheRemedy) {
       {Hypertable("  compress: {segmentby: [a, a]}\n"), "'segmentby' names 'a' twice"},
       {Hypertable("  compress: {segmentby: [at]}\n"), "the time column 'at' can't be in 'segmentby'"},
       {Hypertable("  compress: {segmentby: a, orderby: [a desc]}\n"), "can't be in both 'segmentby' and 'orderby'"},
+      {Hypertable("  partitioning_column: a\n"),
+       "hypershift.yml:2: hypertable s.t: 'partitioning_column' needs 'number_partitions' beside it"},
+      {Hypertable("  number_partitions: 4\n"),
+       "hypershift.yml:2: hypertable s.t: 'number_partitions' needs 'partitioning_column' beside it"},
+      {Hypertable("  partitioning_column: at\n  number_partitions: 4\n"),
+       "hypershift.yml:2: hypertable s.t: the time column 'at' can't be the 'partitioning_column'"},
+      {Hypertable("  partitioning_column: a\n  number_partitions: 0\n"),
+       "hypershift.yml:6: 'number_partitions' must be an integer from 1 to 32767"},
+      {Hypertable("  partitioning_column: a\n  number_partitions: -1\n"), "must be an integer from 1 to 32767"},
+      {Hypertable("  partitioning_column: a\n  number_partitions: 32768\n"), "must be an integer from 1 to 32767"},
+      {Hypertable("  partitioning_column: a\n  number_partitions: few\n"),
+       "hypershift.yml:6: 'number_partitions' must be an integer"},
+      {Hypertable("  partitioning_column: [a]\n  number_partitions: 2\n"),
+       "hypershift.yml:5: 'partitioning_column' must be a name"},
       {"just words\n", "hypershift.yml:1: the configuration must be written as 'key: value' lines"},
       {"a: [1\n", "not valid YAML"},
       {"verify: true\n---\nverify: false\n", "more than one document"},
@@ -274,6 +301,13 @@ TEST(FingerprintTest, DependsOnWhatMustNotChange) {
                                 "exclude_tables: [s.x]\n", "- {schema: s, name: u, time_column_name: at}\n"}) {
     EXPECT_NE(MustParse(Hypertable("") + different).Fingerprint(), base) << different;
   }
+  const std::string hashed = Hypertable("  partitioning_column: d\n  number_partitions: ");
+  EXPECT_NE(MustParse(hashed + "4").Fingerprint(), base);
+  EXPECT_NE(MustParse(hashed + "4").Fingerprint(), MustParse(hashed + "5").Fingerprint());
+  EXPECT_NE(MustParse(hashed + "4").Fingerprint(),
+            MustParse(Hypertable("  partitioning_column: e\n  number_partitions: 4")).Fingerprint());
+  // A migration that began before there were hash dimensions is resumed.
+  EXPECT_THAT(base, Not(HasSubstr("partition")));
   EXPECT_EQ(MustParse("exclude_tables: [a.b, c.d]").Fingerprint(),
             MustParse("exclude_tables: [c.d, a.b]").Fingerprint());
   EXPECT_THAT(MustParse(kEverything).Fingerprint(), Not(HasSubstr("pw")));

@@ -1,6 +1,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <map>
+
 #include "coordinator/hypertable_spec.h"
 #include "tests/unit/catalog_builder.h"
 
@@ -8,6 +10,8 @@ namespace hypershift {
 namespace {
 
 using ::testing::HasSubstr;
+using ::testing::Not;
+using ::testing::Pair;
 
 TEST(HypertableSpecTest, ChunksBeginAtMultiplesOfTheIntervalBelowZeroToo) {
   EXPECT_EQ(ChunkStart(25, 10), 20);
@@ -101,6 +105,82 @@ TEST(HypertableSpecTest, FindsKeysThatAHypertableCantHave) {
     names.push_back(bad.constraint->name);
   }
   EXPECT_THAT(names, ::testing::UnorderedElementsAre("m_pkey", "notes_m"));
+}
+
+HypertableConfig Hashed(const std::string& column, int partitions) {
+  HypertableConfig config;
+  config.table = {"public", "m"};
+  config.time_column_name = "t";
+  config.chunk_time_interval = *ParseInterval("1d");
+  config.partitioning_column = column;
+  config.number_partitions = partitions;
+  config.line = 12;
+  return config;
+}
+
+TEST(HypertableSpecTest, RefusesAPartitioningColumnThatCantBeHashed) {
+  CatalogBuilder builder;
+  const Oid oid = builder.AddTable("public", "m", {{"t", 1184}, {"device", 23}, {"made", 23}, {"place", 600}});
+  std::vector<Column>& columns = builder.catalog.tables.at(oid).columns;
+  columns[2].generated = true;
+  columns[3].traits.hashable = false;
+  const auto error = [&](const std::string& column) {
+    const absl::Status status = ResolveHypertable(Hashed(column, 4), builder.catalog).status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+    return std::string(status.message());
+  };
+  EXPECT_EQ(error("devise"),
+            "hypertable_configs (line 12): public.m: partitioning_column: there is no column 'devise' (did you mean "
+            "'device'?)");
+  EXPECT_EQ(error("made"),
+            "hypertable_configs (line 12): public.m: partitioning_column: 'made' is a generated column, which can't "
+            "partition a hypertable: name another one");
+  EXPECT_EQ(error("place"),
+            "hypertable_configs (line 12): public.m: partitioning_column: 'place' has type type 600, which has no hash "
+            "function to partition by: name another column");
+}
+
+TEST(HypertableSpecTest, KeysMustContainThePartitioningColumnToo) {
+  CatalogBuilder builder;
+  const Oid m = builder.AddTable("public", "m", {{"t", 1184}, {"device", 23}, {"id", 23}});
+  builder.AddConstraint(m, "whole", 'p', {"device", "t"}).index = 901;
+  builder.AddConstraint(m, "no_device", 'u', {"t", "id"}).index = 902;
+  builder.AddConstraint(m, "no_time", 'x', {"device"}).index = 903;
+  builder.AddConstraint(m, "neither", 'u', {"id"}).index = 904;
+  builder.AddIndex(m, "index_whole", {"id", "t", "device"}).unique = true;
+  builder.AddIndex(m, "index_no_device", {"t"}).unique = true;
+  builder.AddIndex(m, "index_of_any", {"id"});
+  const HypertableConfig config = Hashed("device", 4);
+  const HypertableSpec spec = *ResolveHypertable(config, builder.catalog);
+  std::map<std::string, std::string> reasons;
+  for (const IncompatibleConstraint& bad : FindIncompatibleConstraints({spec}, builder.catalog)) {
+    reasons[bad.constraint->name] = bad.reason;
+  }
+  EXPECT_THAT(reasons,
+              ::testing::UnorderedElementsAre(
+                  Pair("no_device", "a hypertable's keys must contain its partitioning column 'device'"),
+                  Pair("no_time", "a hypertable's keys must contain its time column 't'"),
+                  Pair("neither",
+                       "a hypertable's keys must contain its time column 't' and its partitioning column 'device'")));
+  const std::vector<IncompatibleIndex> indexes = FindIncompatibleIndexes(spec, builder.catalog);
+  ASSERT_EQ(indexes.size(), 1u);
+  EXPECT_EQ(indexes[0].index->name, "index_no_device");
+  EXPECT_EQ(indexes[0].missing, "its partitioning column 'device'");
+}
+
+TEST(HypertableSpecTest, MakesTheHashDimension) {
+  CatalogBuilder builder;
+  builder.AddTable("public", "m", {{"t", 1184}, {"de'vice", 23}});
+  const HypertableConfig config = Hashed("de'vice", 7);
+  const HypertableSpec spec = *ResolveHypertable(config, builder.catalog);
+  EXPECT_EQ(spec.chunks_per_interval(), 7);
+  EXPECT_THAT(CreateHypertableSql(spec, "public")[0],
+              HasSubstr("'t'::name, partitioning_column => 'de''vice'::name, number_partitions => 7, "
+                        "chunk_time_interval => 86400000000::bigint"));
+  const HypertableConfig without = Hashed("", 0);
+  const HypertableSpec plain = *ResolveHypertable(without, builder.catalog);
+  EXPECT_EQ(plain.chunks_per_interval(), 1);
+  EXPECT_THAT(CreateHypertableSql(plain, "public")[0], Not(HasSubstr("partition")));
 }
 
 TEST(HypertableSpecTest, SaysSegmentbyAndOrderbyExplicitly) {

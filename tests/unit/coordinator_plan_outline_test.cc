@@ -105,6 +105,23 @@ TEST_F(PlanOutlineTest, LeavesAllChunksUncompressedWithoutCompress) {
   EXPECT_THAT(outline.orderby, IsEmpty());
 }
 
+// Each of an interval's hash partitions is a chunk.
+TEST_F(PlanOutlineTest, CountsHashPartitions) {
+  config_.hypertables[0].partitioning_column = "x";
+  config_.hypertables[0].number_partitions = 3;
+  config_.hypertables[0].compress->after = Interval{250, false, "250"};
+  HypertableOutline outline = OutlineHypertable();
+  EXPECT_EQ(outline.partitioning_column, "x");
+  EXPECT_EQ(outline.number_partitions, 3);
+  EXPECT_EQ(outline.chunks, 30);
+  EXPECT_EQ(outline.chunks_compressed_directly, 21);
+  EXPECT_EQ(outline.chunks_uncompressed, 9);
+  target_.direct_compress = target_.client_sorted = false;
+  outline = OutlineHypertable();
+  EXPECT_EQ(outline.chunks_compressed_afterwards, 21);
+  EXPECT_EQ(outline.chunks_uncompressed, 9);
+}
+
 TEST_F(PlanOutlineTest, KnowsNoChunksWithoutATimeIndex) {
   builder_.catalog.indexes.clear();
   const PlanOutline outline = Outline();
