@@ -136,6 +136,11 @@ export const mutations = [
     test: product('../integration/sub_ranges.test.mjs', 'a segment keeps a thousand rows in each piece'),
   },
   {
+    name: 'hash partitions are bounded as the server bounds them', file: 'coordinator/chunk_slices.cc',
+    edits: [['  const int64_t width = kGreatestHash / number_partitions;\n', '  const int64_t width = (kGreatestHash + 1) / number_partitions;\n']],
+    test: product('../integration/hash_dimensions.test.mjs', 'every chunk is as the server itself would have bounded it'),
+  },
+  {
     name: "a worker's own servers are compared", file: 'coordinator/migration_placement.cc',
     edits: [['    if (difference.empty()) return absl::OkStatus();\n', '    if (difference.empty() || what != nullptr) return absl::OkStatus();\n']],
     test: product('replicas.test.mjs', 'a worker whose own servers are others is refused'),
