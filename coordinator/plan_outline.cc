@@ -88,7 +88,8 @@ void Count(const PlannedTask& task, TableOutline* table) {
       hypertable.sorted |= HasSetting(task.work.copy(), "timescaledb.enable_direct_compress_copy_client_sorted");
       break;
     case TaskKind::KIND_PREPARE_CHUNK:
-      if (hypertable.chunks.has_value()) ++*hypertable.chunks;
+      // A statement makes a chunk.
+      if (hypertable.chunks.has_value()) *hypertable.chunks += task.work.statements().statements_size();
       break;
     case TaskKind::KIND_COMPRESS:
       // Whether directly or not is known when all copies have been seen.
@@ -100,10 +101,8 @@ void Count(const PlannedTask& task, TableOutline* table) {
 }
 
 void Finish(HypertableOutline* hypertable) {
-  // Tasks are for all chunks of an interval.
-  const int64_t partitions = std::max(1, hypertable->number_partitions);
-  if (hypertable->chunks.has_value()) *hypertable->chunks *= partitions;
-  hypertable->chunks_compressed_afterwards *= partitions;
+  // A task compresses all chunks of an interval.
+  hypertable->chunks_compressed_afterwards *= std::max(1, hypertable->number_partitions);
   if (hypertable->direct) std::swap(hypertable->chunks_compressed_directly, hypertable->chunks_compressed_afterwards);
   hypertable->chunks_uncompressed = hypertable->chunks.value_or(0) - hypertable->chunks_compressed_directly -
                                     hypertable->chunks_compressed_afterwards;

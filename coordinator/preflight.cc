@@ -14,6 +14,9 @@ constexpr int kOldestSource = 120000;
 constexpr int kOldestTimescale = 2000;
 // Locks that a key over a hypertable takes per chunk, measured: 3,028 for 500 chunks.
 constexpr int64_t kLocksPerChunk = 7;
+// Measured with 40 chunks made in one transaction: 248, and 652 when they were compressed as well.
+constexpr int64_t kLocksPerNewChunk = 6;
+constexpr int64_t kLocksPerChunkCompressedEmpty = 16;
 
 class Preflight {
  public:
@@ -259,8 +262,21 @@ class Preflight {
     }
   }
 
+  // All chunks of an interval are made, and compressed while empty, in one transaction; each slot may be at that.
+  void CheckLocksOfPartitions(const HypertableSpec& hypertable) {
+    const int64_t per_chunk =
+        hypertable.config->compress.has_value() ? kLocksPerChunkCompressedEmpty : kLocksPerNewChunk;
+    const int64_t locks = hypertable.chunks_per_interval() * per_chunk;
+    if (hypertable.partitioning_column == nullptr || locks * in_.config.parallel <= in_.target.max_locks) return;
+    Warn("target: ", hypertable.table->name.Display(), ": making the ", hypertable.chunks_per_interval(),
+         " chunks of an interval takes some ", locks, " locks, in up to ", in_.config.parallel,
+         " slots at once; the server has ", in_.target.max_locks,
+         ": raise max_locks_per_transaction, or lower number_partitions or parallel");
+  }
+
   void CheckLocks() {
     for (const HypertableSpec& hypertable : in_.hypertables) {
+      CheckLocksOfPartitions(hypertable);
       auto found = in_.profiles.find(hypertable.table->oid);
       if (found == in_.profiles.end() || found->second.empty) continue;
       const int64_t span = found->second.maximum - found->second.minimum;

@@ -171,6 +171,15 @@ test('plan has shown the dimension and counted its chunks', () => {
   assert.match(shown.text, /by_device +at +7d +3 by device/);
 });
 
+test('locks are counted for all partitions', async () => {
+  const yaml = `include_tables: [public.many]\nparallel: 3\nhypertable_configs:\n${entry('many', { ...tables.many, partitions: 32767 })}`;
+  const { stdout, stderr } = await run(['plan', '-s', source.uri, '-t', emptyTarget(target), '-c', writeConfig(place.folder, 'locks.yml', yaml), '--json']);
+  const warnings = JSON.parse(stdout).warnings.join('\n');
+  assert.match(warnings, /many will have up to 32767 chunks; [^\n]* need 229369 locks, [^\n]*or lower number_partitions/, stderr);
+  assert.match(warnings, /many: making the 32767 chunks of an interval takes some 524272 locks, in up to 3 slots at once/);
+  assert.ok(shown.warnings.every((warning) => !/ chunks of an interval/.test(warning)), shown.warnings.join());
+});
+
 // The server would say so when the schema is there already.
 test('a bad dimension is refused by name, before anything is written', async () => {
   query(source.uri, `CREATE TABLE odd (at timestamptz NOT NULL, device int, twice int GENERATED ALWAYS AS (device * 2) STORED, place point, doc json,
