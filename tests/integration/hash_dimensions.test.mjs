@@ -26,6 +26,9 @@ INSERT INTO keyed SELECT i, '2020-12-20 00:00+00'::timestamptz + i * interval '1
 CREATE UNIQUE INDEX keyed_index_no_device ON keyed (at, id); CREATE UNIQUE INDEX keyed_index ON keyed (id, device, at);
 -- One large chunk each, cut into copies; a value in some is NULL.
 ${cut('by_device')} ${cut('few', 3)} ${cut('by_kind')} ${cut('many')}
+-- Not to be sorted by the source: each of an interval's chunks is compressed once more.
+CREATE TABLE by_collation (at timestamptz NOT NULL, name text COLLATE ucs_basic NOT NULL, device int); CREATE INDEX ON by_collation (at);
+INSERT INTO by_collation SELECT '2021-01-07 00:00+00'::timestamptz + i / 700 * interval '1 h', 'name ' || (i::bigint * 7919 % 40009), i % 31 FROM generate_series(1, ${rows}) i;
 -- One partition; integers for time; some chunks are too young.
 CREATE TABLE one (n bigint NOT NULL, name text); CREATE INDEX ON one (n);
 INSERT INTO one SELECT i, 'name ' || i % 50 FROM generate_series(-500, 4499) i;
@@ -41,6 +44,7 @@ const tables = {
   few: { time: 'at', column: 'device', partitions: 2, interval: '7d', order: 'at DESC, v', compress: 'compress: {segmentby: [device], orderby: [at desc]}' },
   by_kind: { time: 'at', column: 'device', partitions: 7, interval: '7d', order: 'at, v', compress: 'compress: {segmentby: [kind], orderby: [at]}' },
   many: { time: 'at', column: 'device', partitions: 40, interval: '7d', order: 'at DESC, v', compress: 'compress: {orderby: [at desc]}' },
+  by_collation: { time: 'at', column: 'device', partitions: 3, interval: '7d', order: 'at, name', compress: 'compress: {orderby: [at, name]}' },
   one: { time: 'n', column: 'name', partitions: 1, interval: '1000', order: 'n', compress: 'compress: {after: 2000, segmentby: [name]}' },
   '"Plain ""Table"""': { time: 'day', column: '"De\'vice"', partitions: 4, interval: '7d', order: 'day' },
   unindexed: { time: 'at', column: 'device', partitions: 3, interval: '7d', order: 'at DESC, v', compress: 'compress: {segmentby: [device], orderby: [at desc, v]}' },
@@ -118,7 +122,7 @@ test('every chunk is as the server itself would have bounded it, with the same r
 });
 
 test('every chunk that is to be is fully compressed and in order', () => {
-  for (const name of ['keyed', 'by_device', 'few', 'by_kind', 'many', 'unindexed']) assert.deepEqual(statuses(name).map((line) => line.split('|')[0]), ['1'], name);
+  for (const name of ['keyed', 'by_device', 'few', 'by_kind', 'many', 'by_collation', 'unindexed']) assert.deepEqual(statuses(name).map((line) => line.split('|')[0]), ['1'], name);
   assert.deepEqual(statuses('one'), ['0|3', '1|3']);
   assert.deepEqual(statuses('"Plain ""Table"""').map((line) => line.split('|')[0]), ['0']);
   const inOrder = (name, order, where = 'true') => {
@@ -133,6 +137,7 @@ test('every chunk that is to be is fully compressed and in order', () => {
   inOrder('by_kind', 'at', 'kind = 1 AND device = 7');
   inOrder('by_kind', 'at', 'device IS NULL');
   inOrder('many', 'at DESC', 'device = 7');
+  inOrder('by_collation', 'at, name', 'device = 7');
 });
 
 test('a chunk is cut while a thousand rows stay for each segment of each hash partition', () => {
@@ -162,7 +167,7 @@ test('plan has shown the dimension and counted its chunks', () => {
     const key = name in tables ? name : '"Plain ""Table"""';
     assert.equal(hypertable.numberPartitions, tables[key].partitions, name);
     assert.equal(hypertable.partitioningColumn, tables[key].column.replaceAll('"', ''), name);
-    assert.equal(hypertable.sorted, !['Plain "Table"', 'unindexed'].includes(name), name);
+    assert.equal(hypertable.sorted, !['Plain "Table"', 'by_collation', 'unindexed'].includes(name), name);
     if (hypertable.chunks === null) continue;
     assert.equal(hypertable.chunks, chunks(key).length, name);
     const compressed = value(to, `SELECT count(*) FROM timescaledb_information.chunks WHERE hypertable_name = ${text(name)} AND is_compressed`);
