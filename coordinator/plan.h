@@ -44,6 +44,7 @@ struct PlannedTask {
   Task task;
   std::string description;
   v1::TaskWork work;
+  int chunks = 0;  // As many as it prepares or compresses, where that is known; not for the journal.
 };
 
 // Takes planned tasks, one after the other. A million of them, each with its SQL, would take gigabytes.

@@ -88,12 +88,11 @@ void Count(const PlannedTask& task, TableOutline* table) {
       hypertable.sorted |= HasSetting(task.work.copy(), "timescaledb.enable_direct_compress_copy_client_sorted");
       break;
     case TaskKind::KIND_PREPARE_CHUNK:
-      // A statement makes a chunk.
-      if (hypertable.chunks.has_value()) *hypertable.chunks += task.work.statements().statements_size();
+      if (hypertable.chunks.has_value()) *hypertable.chunks += task.chunks;
       break;
     case TaskKind::KIND_COMPRESS:
       // Whether directly or not is known when all copies have been seen.
-      if (task.work.compress().range_start() > INT64_MIN) ++hypertable.chunks_compressed_afterwards;
+      hypertable.chunks_compressed_afterwards += task.chunks;
       break;
     default:
       break;
@@ -101,8 +100,6 @@ void Count(const PlannedTask& task, TableOutline* table) {
 }
 
 void Finish(HypertableOutline* hypertable) {
-  // A task compresses all chunks of an interval.
-  hypertable->chunks_compressed_afterwards *= std::max(1, hypertable->number_partitions);
   if (hypertable->direct) std::swap(hypertable->chunks_compressed_directly, hypertable->chunks_compressed_afterwards);
   hypertable->chunks_uncompressed = hypertable->chunks.value_or(0) - hypertable->chunks_compressed_directly -
                                     hypertable->chunks_compressed_afterwards;

@@ -55,10 +55,13 @@ Ranges CtidRanges(const Table& table, int64_t wanted) {
 
 }  // namespace
 
+int64_t ShareOfSlot(const PlannerInput& input, int64_t table_bytes) {
+  return table_bytes / (kRangesPerSlot * std::max(1, input.config.parallel));
+}
+
 int64_t RangeBytes(const PlannerInput& input, int64_t table_bytes) {
   if (table_bytes < input.config.parallel_min_table_size_mib * kMebibyte) return input.target_task_bytes;
-  const int64_t for_slots = table_bytes / (kRangesPerSlot * std::max(1, input.config.parallel));
-  return std::min(input.target_task_bytes, std::max(for_slots, kSmallestRangeBytes));
+  return std::min(input.target_task_bytes, std::max(ShareOfSlot(input, table_bytes), kSmallestRangeBytes));
 }
 
 Ranges RangesOf(const PlannerInput& input, const Table& table) {

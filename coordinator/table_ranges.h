@@ -16,6 +16,9 @@ namespace hypershift {
 // What one range of a table of that size aims at.
 int64_t RangeBytes(const PlannerInput& input, int64_t table_bytes);
 
+// What of a table of that size each slot may do in one go, so that all end at about the same time.
+int64_t ShareOfSlot(const PlannerInput& input, int64_t table_bytes);
+
 // (condition, description) of each range. They are disjoint, and cover the table whatever its size has become.
 using Ranges = std::vector<std::pair<std::string, std::string>>;
 

@@ -47,7 +47,7 @@ std::optional<Moment> ParseMoment(absl::string_view text) {
 std::optional<TimeRange> ParseTimeRange(absl::string_view description) {
   TimeRange range;
   if (absl::ConsumePrefix(&description, "chunk from ")) {
-    const std::optional<Moment> start = ParseMoment(description);
+    const std::optional<Moment> start = ParseMoment(description.substr(0, description.find(" and ")));
     if (!start.has_value()) return std::nullopt;
     range.start = start->internal;
     range.integer = start->integer;

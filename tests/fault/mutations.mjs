@@ -120,6 +120,16 @@ export const mutations = [
     test: library('CoordinatorPlannerTest.EveryRowLiesInOneRange', ['--source']),
   },
   {
+    name: 'every chunk of a group is read', file: 'coordinator/chunk_planner.cc',
+    edits: [['    for (int64_t start : group.starts) {\n      work->add_source_sql(', '    for (int64_t start : {group.starts.front(), group.starts.back()}) {\n      work->add_source_sql(']],
+    test: library('CoordinatorPlannerTest.EveryRowLiesInOneRange', ['--source']),
+  },
+  {
+    name: "a group's digest is that of all its chunks", file: 'worker/copy_task.cc',
+    edits: [['      all.digest += read[i].digest;\n', '      all.digest.rows += read[i].digest.rows;\n']],
+    test: product('../integration/small_chunks.test.mjs', 'every row arrives once'),
+  },
+  {
     name: 'a chunk is cut only if its segments are ordered by time first', file: 'coordinator/chunk_planner.cc',
     edits: [['if (compression->orderby.empty() || compression->orderby.front().column != hypertable_.config->time_column_name)',
       'if (compression->orderby.empty())']],

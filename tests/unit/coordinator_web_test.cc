@@ -41,6 +41,8 @@ TEST(TimeRangeTest, ReadsBackWhatThePlannerWrites) {
   }
   EXPECT_EQ(ParseTimeRange("chunk from 1970-01-02")->start, kMicrosecondsPerDay);
   EXPECT_FALSE(ParseTimeRange("chunk from 1970-01-02")->end.has_value());
+  EXPECT_EQ(ParseTimeRange("chunk from 0001-01-02 BC and 15 more")->start,
+            ParseTimeRange("chunk from 0001-01-02 BC")->start);
 }
 
 TEST(TimeRangeTest, OtherDescriptionsAreNone) {
