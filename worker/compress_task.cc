@@ -80,11 +80,15 @@ absl::StatusOr<std::optional<Chunk>> FirstIncomplete(CopyConnection* target, con
   return Chunk{*row[0], *row[1], *row[2], *row[3]};
 }
 
-// One transaction. Rows of a megabyte overflow a batch of 1,000, unless the limit is on (where there is one).
+// One transaction. Rows of a megabyte overflow a batch of 1,000, unless the limit is on (where there is one). And what
+// a compressed chunk has in its row store must not be compressed segment by segment: the new batches may overlap the
+// old ones, while the chunk says that it is in order.
 absl::Status CompressOnce(CopyConnection* target, const Chunk& chunk) {
   return target
-      ->Execute(absl::StrCat("SELECT pg_catalog.set_config(name, 'on', true) FROM pg_catalog.pg_settings "
-                             "WHERE name = 'timescaledb.enable_compressor_batch_limit'; SELECT ",
+      ->Execute(absl::StrCat("SELECT pg_catalog.set_config(s.name, w.setting, true) FROM pg_catalog.pg_settings s JOIN "
+                             "(VALUES ('timescaledb.enable_compressor_batch_limit', 'on'), "
+                             "('timescaledb.enable_segmentwise_recompression', 'off')) w (name, setting) "
+                             "USING (name); SELECT ",
                              chunk.functions_schema, ".compress_chunk(", QuoteLiteral(chunk.name), "::regclass, true)"))
       .status();
 }
