@@ -134,7 +134,15 @@ void AddNotes(const TableOutline& table, TextSection* notes) {
                                   : hypertable.direct  ? "; they are compressed as rows arrive, unsorted, and once "
                                                          "more when the whole table is there"
                                                        : "; they are compressed when the whole table is there";
-    notes->Add(absl::StrCat(name, ": no index on its time: its chunks are known only after the copy", how));
+    const std::string early =
+        hypertable.chunks_compressed_early == 0
+            ? ""
+            : absl::StrCat("; some ", Plural(hypertable.chunks_compressed_early, "chunk"),
+                           hypertable.chunks_compressed_early == 1 ? " is" : " are",
+                           " expected to be complete before, since the rows lie in the order of time, and ",
+                           hypertable.chunks_compressed_early == 1 ? "is" : "are",
+                           " compressed while the copy goes on");
+    notes->Add(absl::StrCat(name, ": no index on its time: its chunks are known only after the copy", how, early));
   }
   if (hypertable.chunks_uncompressed > 0) {
     notes->Add(absl::StrCat(name, ": ", Plural(hypertable.chunks_uncompressed, "chunk"),

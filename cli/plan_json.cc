@@ -25,6 +25,7 @@ json HypertableAsJson(const HypertableOutline& hypertable) {
           {"chunksCompressedDirectly", hypertable.chunks_compressed_directly},
           {"chunksCompressedAfterwards", hypertable.chunks_compressed_afterwards},
           {"chunksUncompressed", hypertable.chunks_uncompressed},
+          {"chunksCompressedEarly", hypertable.chunks_compressed_early},
           {"direct", hypertable.direct},
           {"sorted", hypertable.sorted},
           {"segmentby", hypertable.segmentby},

@@ -1,15 +1,54 @@
 #include "coordinator/inspection.h"
 
+#include <algorithm>
 #include <memory>
 #include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "common/status_macros.h"
+#include "coordinator/block_sample.h"
 #include "coordinator/pooler_probe.h"
 #include "coordinator/split_key.h"
+#include "coordinator/table_ranges.h"
 
 namespace hypershift {
+namespace {
+
+// Of each partition. With fewer nothing is known of it.
+constexpr int64_t kFewestSampledBlocks = 4;
+
+// Where the rows lie of a table that is copied by blocks and compressed.
+absl::Status SampleOrder(PgSession* source, const Config& config, const Catalog& catalog,
+                         const HypertableSpec& hypertable, TimeProfile* profile) {
+  profile->block_samples.clear();
+  if (!ScansCtidRanges(catalog)) return absl::OkStatus();
+  const bool partitioned = hypertable.table->kind == 'p';
+  if (!partitioned) {
+    if (!IsWorthCutting(*hypertable.table, config)) return absl::OkStatus();
+    HS_ASSIGN_OR_RETURN(const bool unordered, IsKnownUnordered(source, hypertable.time(), *hypertable.table));
+    if (unordered) return absl::OkStatus();
+  }
+  const std::vector<Oid> tables = partitioned ? hypertable.table->leaves : std::vector<Oid>{hypertable.table->oid};
+  const int64_t most = kMostSampledBlocks / std::max<int64_t>(1, static_cast<int64_t>(tables.size()));
+  if (most < kFewestSampledBlocks) return absl::OkStatus();
+  for (const Oid oid : tables) {
+    const Table& table = catalog.tables.at(oid);
+    HS_ASSIGN_OR_RETURN(
+        std::vector<BlockSample> samples,
+        SampleBlocks(source, hypertable.time(), table, SampledBlocks(table.heap_bytes / kBlockBytes, most)));
+    profile->block_samples.emplace(oid, std::move(samples));
+  }
+  // What an integer's "now" is to a plan that is only shown; a migration reads it exactly.
+  std::optional<int64_t> latest;
+  for (const auto& [oid, samples] : profile->block_samples) {
+    for (const BlockSample& sample : samples) latest = std::max(latest.value_or(sample.time), sample.time);
+  }
+  profile->maximum = latest.value_or(profile->maximum);
+  return absl::OkStatus();
+}
+
+}  // namespace
 
 absl::StatusOr<bool> FindTargetDatabase(Journal* journal, const Config& config) {
   const absl::Status opened = journal->Session().status();
@@ -98,6 +137,11 @@ absl::Status InspectRanges(PgSession* source, const Config& config, Inspection* 
     found.column = *key;
     HS_ASSIGN_OR_RETURN(found.profile, ReadTimeBounds(source, *key));
     HS_RETURN_IF_ERROR(ReadTimeStatistics(source, *key, &found.profile));
+  }
+  for (const HypertableSpec& hypertable : inspection->hypertables) {
+    if (hypertable.time_index != nullptr || !hypertable.config->compress.has_value()) continue;
+    TimeProfile& profile = inspection->profiles[hypertable.table->oid];
+    HS_RETURN_IF_ERROR(SampleOrder(source, config, inspection->catalog, hypertable, &profile));
   }
   return absl::OkStatus();
 }

@@ -59,7 +59,8 @@ absl::StatusOr<std::vector<Finding>> CheckBothSides(const CoordinatorOptions& op
 // What of the source's schema is restored, and what is left out.
 absl::Status SelectSchema(const std::string& archive, const Config& config, Inspection* inspection);
 
-// Where rows lie: the chunks of hypertables with a time index, and the keys of tables that are cut by them.
+// Where rows lie: the chunks of hypertables with a time index, the keys of tables that are cut by them, and a sample of
+// the blocks of hypertables that are copied by blocks.
 absl::Status InspectRanges(PgSession* source, const Config& config, Inspection* inspection);
 
 // All of it but the compression, which depends on whether the hypertables are there yet.

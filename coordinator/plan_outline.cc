@@ -92,7 +92,8 @@ void Count(const PlannedTask& task, TableOutline* table) {
       break;
     case TaskKind::KIND_COMPRESS:
       // Whether directly or not is known when all copies have been seen.
-      hypertable.chunks_compressed_afterwards += task.chunks;
+      (hypertable.time_index ? hypertable.chunks_compressed_afterwards : hypertable.chunks_compressed_early) +=
+          task.chunks;
       break;
     default:
       break;

@@ -32,6 +32,8 @@ struct HypertableOutline {
   int64_t chunks_compressed_directly = 0;
   int64_t chunks_compressed_afterwards = 0;
   int64_t chunks_uncompressed = 0;
+  // Without a time index: those that are expected to be complete, and are compressed, while the copy goes on.
+  int64_t chunks_compressed_early = 0;
   bool direct = false;  // Rows are compressed while they arrive.
   bool sorted = false;  // And are sorted by the source, so that this is final.
   std::vector<std::string> segmentby;

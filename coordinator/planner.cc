@@ -30,8 +30,8 @@ void PlanOrdinary(const PlannerInput& input, const Table& table, int id, PlanBui
   const SplitMethod method = input.keys.count(table.oid) > 0 ? SplitMethod::kKey : SplitMethod::kCtid;
   plan.method = ranges.size() > 1 ? method : SplitMethod::kWhole;
   int64_t sequence = 0;
-  for (const auto& [where, description] : ranges) {
-    PlannedTask copy = MakeCopy(table, id, {nullptr, where, ""}, description);
+  for (const TableRange& range : ranges) {
+    PlannedTask copy = MakeCopy(table, id, {nullptr, range.where, ""}, range.description);
     copy.task.barrier = LoadBarrier(id);
     copy.task.sequence = ++sequence * kSequenceStep;
     copy.task.estimated_bytes = plan.estimated_bytes / static_cast<int64_t>(ranges.size());

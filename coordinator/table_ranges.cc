@@ -9,7 +9,6 @@
 namespace hypershift {
 namespace {
 
-constexpr int64_t kBlockBytes = 8192;
 constexpr int64_t kMebibyte = int64_t{1} << 20;
 // Ranges are to be no larger than this part of what each slot has to do of the table, so that all slots end at about
 // the same time; but not smaller than is worth a transaction.
@@ -30,9 +29,9 @@ Ranges KeyRanges(const KeyProfile& key, int64_t count) {
     const bool last = i == cuts.size();
     const std::string from = first ? "" : absl::StrCat(name, " >= ", TimeLiteral(column.type, cuts[i - 1]));
     const std::string to = last ? "" : absl::StrCat(name, " < ", TimeLiteral(column.type, cuts[i]));
-    ranges.emplace_back(absl::StrCat(from, first || last ? "" : " AND ", to),
-                        absl::StrCat(column.name, " ", first ? "start" : TimeDisplay(column.type, cuts[i - 1]), " to ",
-                                     last ? "end" : TimeDisplay(column.type, cuts[i])));
+    ranges.push_back({absl::StrCat(from, first || last ? "" : " AND ", to),
+                      absl::StrCat(column.name, " ", first ? "start" : TimeDisplay(column.type, cuts[i - 1]), " to ",
+                                   last ? "end" : TimeDisplay(column.type, cuts[i]))});
   }
   return ranges;
 }
@@ -48,7 +47,7 @@ Ranges CtidRanges(const Table& table, int64_t wanted) {
     const int64_t end = blocks * (i + 1) / count;
     std::string where = absl::StrCat("ctid >= '(", begin, ",0)'::tid");
     if (i + 1 < count) absl::StrAppend(&where, " AND ctid < '(", end, ",0)'::tid");
-    ranges.emplace_back(where, absl::StrCat("blocks ", begin, " to ", i + 1 < count ? absl::StrCat(end) : "end"));
+    ranges.push_back({where, absl::StrCat("blocks ", begin, " to ", i + 1 < count ? absl::StrCat(end) : "end"), begin});
   }
   return ranges;
 }

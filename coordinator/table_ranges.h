@@ -6,12 +6,13 @@
 
 #include <cstdint>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "coordinator/planner.h"
 
 namespace hypershift {
+
+inline constexpr int64_t kBlockBytes = 8192;  // Of PostgreSQL.
 
 // What one range of a table of that size aims at.
 int64_t RangeBytes(const PlannerInput& input, int64_t table_bytes);
@@ -19,8 +20,13 @@ int64_t RangeBytes(const PlannerInput& input, int64_t table_bytes);
 // What of a table of that size each slot may do in one go, so that all end at about the same time.
 int64_t ShareOfSlot(const PlannerInput& input, int64_t table_bytes);
 
-// (condition, description) of each range. They are disjoint, and cover the table whatever its size has become.
-using Ranges = std::vector<std::pair<std::string, std::string>>;
+// They are disjoint, and cover the table whatever its size has become.
+struct TableRange {
+  std::string where;  // Empty = the whole table.
+  std::string description;
+  int64_t first_block = 0;  // Of a range of blocks, which ends where the next begins.
+};
+using Ranges = std::vector<TableRange>;
 
 // One range without a condition when the table is not split.
 Ranges RangesOf(const PlannerInput& input, const Table& table);

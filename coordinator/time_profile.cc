@@ -88,18 +88,6 @@ std::string TypeName(TimeType type) {
   return "bigint";
 }
 
-// The internal value of the column `t`, as a bigint.
-std::string InternalSql(TimeType type) {
-  switch (type) {
-    case TimeType::kInteger:
-      return "t::bigint";
-    case TimeType::kDate:
-      return "(t - date '1970-01-01')::bigint * 86400000000";
-    default:
-      return "round(extract(epoch FROM t)::numeric * 1000000)::bigint";
-  }
-}
-
 // The value of the column's type at the end of `chunk`, whose start is internal. In UTC, where every day has 24 hours.
 std::string ChunkEndSql(TimeType type, int64_t chunk_interval) {
   std::string end = absl::StrCat("(chunk.start + ", chunk_interval, ")");
@@ -135,7 +123,7 @@ std::string Fill(const char* sql, const TimeColumn& column, const TimeProfile& p
                                       {"$highest_not_finite", has_infinity("")},
                                       {"$bound_finite", integer ? "true" : "isfinite(t)"},
                                       {"$finite", finite},
-                                      {"$internal", InternalSql(column.type)},
+                                      {"$internal", InternalTimeSql(column.type)},
                                       {"$minimum", absl::StrCat(profile.minimum)},
                                       {"$maximum", absl::StrCat(profile.maximum)},
                                       {"$type", type},
@@ -166,6 +154,17 @@ absl::Status WeighLeaves(PgSession* session, const TimeColumn& column, const Tim
 }
 
 }  // namespace
+
+std::string InternalTimeSql(TimeType type) {
+  switch (type) {
+    case TimeType::kInteger:
+      return "t::bigint";
+    case TimeType::kDate:
+      return "(t - date '1970-01-01')::bigint * 86400000000";
+    default:
+      return "round(extract(epoch FROM t)::numeric * 1000000)::bigint";
+  }
+}
 
 double TimeStatistics::ShareBelow(int64_t value) const {
   const double all_common = common.empty() ? 0 : common.back().second;

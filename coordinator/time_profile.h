@@ -6,12 +6,14 @@
 #ifndef HYPERSHIFT_COORDINATOR_TIME_PROFILE_H_
 #define HYPERSHIFT_COORDINATOR_TIME_PROFILE_H_
 
+#include <map>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "absl/status/statusor.h"
 #include "common/pg_session.h"
+#include "coordinator/block_order.h"
 #include "coordinator/time_column.h"
 
 namespace hypershift {
@@ -38,6 +40,8 @@ struct TimeProfile {
   int64_t maximum = 0;
   std::vector<int64_t> chunk_starts;       // Of chunks that hold rows, ascending.
   std::vector<TimeStatistics> statistics;  // Of the table, or of each of its partitions; without those that have none.
+  // Of a table, or of each of its partitions, that is copied by blocks and could be compressed while it is.
+  std::map<Oid, std::vector<BlockSample>> block_samples;
 
   // Share of the rows in [start, end), 0 to 1, by the statistics; by equal shares of the chunks without any.
   double ShareOf(int64_t start, int64_t end, int64_t chunk_interval) const;
@@ -50,6 +54,9 @@ struct TimeProfile {
   // Share of the rows below `value`.
   double ShareBelow(int64_t value) const;
 };
+
+// SQL: the internal value of a column `t`, as a bigint.
+std::string InternalTimeSql(TimeType type);
 
 // NULL, infinities, minimum and maximum: a few index probes. Without an index led by the column it would read the
 // table.

@@ -121,6 +121,9 @@ TEST(FormatPlanTest, GivesReasons) {
   blind.hypertable->time_index = false;
   blind.hypertable->chunks.reset();
   blind.hypertable->chunks_compressed_directly = blind.hypertable->chunks_uncompressed = 0;
+  preview.plan.tables.push_back(TableOutline(blind));
+  preview.plan.tables.back().name.name = "orderly";
+  preview.plan.tables.back().hypertable->chunks_compressed_early = 9;
   const std::string text = FormatPlan(preview, 0);
   EXPECT_THAT(text, HasSubstr("public.composite: text format, slower than binary: p (pair) has no binary form"));
   EXPECT_THAT(text, HasSubstr("Not copied:\n  - public.abroad: a foreign table: its rows stay where they are\n"));
@@ -129,7 +132,10 @@ TEST(FormatPlanTest, GivesReasons) {
   EXPECT_THAT(text, HasSubstr("public.unsorted: its rows can't be sent as sorted"));
   EXPECT_THAT(text, HasSubstr("TimescaleDB is expected to add at DESC"));
   EXPECT_THAT(text, HasSubstr("public.blind: no index on its time: its chunks are known only after the copy; they are "
-                              "compressed as rows arrive, unsorted, and once more when the whole table is there"));
+                              "compressed as rows arrive, unsorted, and once more when the whole table is there\n"));
+  EXPECT_THAT(text,
+              HasSubstr("once more when the whole table is there; some 9 chunks are expected to be complete before, "
+                        "since the rows lie in the order of time, and are compressed while the copy goes on"));
 }
 
 TEST(FormatPlanTest, FitsEightyColumns) {

@@ -132,6 +132,20 @@ TEST_F(PlanOutlineTest, KnowsNoChunksWithoutATimeIndex) {
   EXPECT_TRUE(outline.tables[0].hypertable->direct);
 }
 
+// A table in the order of its numbers, in four ranges.
+TEST_F(PlanOutlineTest, CountsChunksThatAreCompressedWhileTheCopyGoesOn) {
+  builder_.catalog.indexes.clear();
+  Table& table = builder_.catalog.tables.at(events_);
+  table.heap_bytes = table.total_bytes = int64_t{2} << 30;
+  for (int i = 0; i < 1000; ++i) profiles_[events_].block_samples[events_].push_back({i * (2 << 17) / 1000, i});
+  const PlanOutline outline = Outline();
+  EXPECT_EQ(outline.tables[0].ranges, 32);
+  EXPECT_EQ(outline.tables[0].hypertable->chunks_compressed_early, 10);
+  EXPECT_EQ(outline.tables[0].hypertable->chunks_compressed_directly, 0);
+  EXPECT_EQ(outline.tables[0].hypertable->chunks_compressed_afterwards, 0);
+  EXPECT_FALSE(outline.tables[0].hypertable->chunks.has_value());
+}
+
 TEST_F(PlanOutlineTest, NamesTheColumnsThatMakeItText) {
   const Oid oid = builder_.AddTable("public", "pairs", {{"id", kInt8}, {"p", kText}});
   builder_.catalog.tables.at(oid).columns[1].traits.binary_safe = false;
