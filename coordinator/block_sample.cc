@@ -54,6 +54,8 @@ absl::StatusOr<bool> IsKnownUnordered(PgSession* session, const TimeColumn& colu
 absl::StatusOr<std::vector<BlockSample>> SampleBlocks(PgSession* session, const TimeColumn& column, const Table& table,
                                                       const std::vector<int64_t>& blocks) {
   std::vector<BlockSample> samples;
+  // Where a random read is said to cost much, all of the table would be read instead.
+  HS_RETURN_IF_ERROR(session->Query("SET LOCAL enable_seqscan = off").status());
   for (size_t begin = 0; begin < blocks.size(); begin += kBlocksPerStatement) {
     std::string addresses;
     for (size_t i = begin; i < std::min(begin + kBlocksPerStatement, blocks.size()); ++i) {
@@ -70,6 +72,7 @@ absl::StatusOr<std::vector<BlockSample>> SampleBlocks(PgSession* session, const 
     HS_ASSIGN_OR_RETURN(const pqxx::result rows, session->Query(sql));
     for (const auto& row : rows) samples.push_back({row[0].as<int64_t>(), row[1].as<int64_t>()});
   }
+  HS_RETURN_IF_ERROR(session->Query("RESET enable_seqscan").status());
   return samples;
 }
 

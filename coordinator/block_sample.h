@@ -24,7 +24,8 @@ std::vector<int64_t> SampledBlocks(int64_t blocks, int64_t most);
 absl::StatusOr<bool> IsKnownUnordered(PgSession* session, const TimeColumn& column, const Table& table);
 
 // Some rows of each of these blocks, in their order, as the session's snapshot sees them; NULL and infinite times left
-// out. A block whose first rows are dead gives none. Reads these blocks and no others.
+// out. A block whose first rows are dead gives none. Reads these blocks and no others. The session must be in a
+// transaction.
 absl::StatusOr<std::vector<BlockSample>> SampleBlocks(PgSession* session, const TimeColumn& column, const Table& table,
                                                       const std::vector<int64_t>& blocks);
 

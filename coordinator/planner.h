@@ -4,6 +4,7 @@
 // them, chunks to be made ahead and compressed behind, and what finishes the table. Order comes from barriers:
 //
 //   prepared(chunk) <- copies of the chunk     copied(chunk) <- its compression
+//   copied(range) <- compressions of the chunks it is expected to hold, where chunks are not copied one by one
 //   load(table) holds all of these; index(table) contains load(table); keys(table) contains index(table);
 //   all_keys contains every keys(table); foreign_keys contains every table's own foreign keys
 #ifndef HYPERSHIFT_COORDINATOR_PLANNER_H_

@@ -151,6 +151,16 @@ export const mutations = [
     test: product('../integration/hash_dimensions.test.mjs', 'every chunk is as the server itself would have bounded it'),
   },
   {
+    name: 'all chunks once more after a copy by blocks', file: 'coordinator/block_planner.cc',
+    edits: [['    builder_->AddTask(std::move(compress));\n  }\n\n private:\n', '    if (early.empty()) builder_->AddTask(std::move(compress));\n  }\n\n private:\n']],
+    test: product('../integration/block_order.test.mjs', 'every chunk that is old enough ends compressed in order'),
+  },
+  {
+    name: 'a partial chunk is compressed as a whole', file: 'worker/compress_task.cc',
+    edits: [["('timescaledb.enable_segmentwise_recompression', 'off')", "('timescaledb.enable_segmentwise_recompression', 'on')"]],
+    test: product('../integration/block_order.test.mjs', 'every row arrives, and reads back in order'),
+  },
+  {
     name: "a worker's own servers are compared", file: 'coordinator/migration_placement.cc',
     edits: [['    if (difference.empty()) return absl::OkStatus();\n', '    if (difference.empty() || what != nullptr) return absl::OkStatus();\n']],
     test: product('replicas.test.mjs', 'a worker whose own servers are others is refused'),
