@@ -32,6 +32,14 @@ TablePlan DescribeTable(const PlannerInput& input, const Table& table, int id) {
   return plan;
 }
 
+bool IsSmall(const PlannerInput& input, const Table& table) {
+  constexpr int64_t kMostBytes = int64_t{1} << 20;
+  constexpr size_t kMostColumns = 100;  // Their names are in every task's SQL, and a message holds hundreds of tasks.
+  if (table.kind != 'r' || table.total_bytes > kMostBytes || table.columns.size() > kMostColumns) return false;
+  return std::none_of(input.hypertables.begin(), input.hypertables.end(),
+                      [&](const HypertableSpec& hypertable) { return hypertable.table->oid == table.oid; });
+}
+
 PlannedTask MakeCopy(const Table& table, int id, const CopyShape& shape, const std::string& description) {
   PlannedTask planned;
   planned.task.table = id;

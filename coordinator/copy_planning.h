@@ -17,6 +17,9 @@ inline constexpr int64_t kSequenceStep = 1000;
 
 TablePlan DescribeTable(const PlannerInput& input, const Table& table, int id);
 
+// Whether what is done for the table takes less time than its round trips, so that its tasks may share transactions.
+bool IsSmall(const PlannerInput& input, const Table& table);
+
 // Without barrier, gates and sequence.
 PlannedTask MakeCopy(const Table& table, int id, const CopyShape& shape, const std::string& description);
 // The fields whose values compression may rewrite.

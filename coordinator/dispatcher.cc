@@ -8,6 +8,8 @@ namespace hypershift {
 namespace {
 
 constexpr int kLeasesPerTurn = 200;
+// Small tasks that share a slot and a transaction: enough that its round trips don't count, few enough for its locks.
+constexpr int kTasksOfBundle = 32;
 
 // Done is done, whatever memory thinks of the attempt that did it. Everything else is written by the coordinator alone.
 bool Agree(const TaskRow& row, const Task& task) {
@@ -120,12 +122,17 @@ void Dispatcher::Lease(std::vector<FreeWorker> workers, absl::Time now, Schedule
     more = false;
     for (FreeWorker& worker : workers) {
       if (worker.free_slots == 0) continue;
-      if (circumstances_.max_slots > 0 && scheduler->leased_count() >= circumstances_.max_slots) return;
-      const Task* task = scheduler->Next(now, [this](const Task& candidate) { return MayRun(candidate); });
+      if (circumstances_.max_slots > 0 && scheduler->busy_slots() >= circumstances_.max_slots) return;
+      const auto may_run = [this](const Task& candidate) { return MayRun(candidate); };
+      const Task* task = scheduler->Next(now, may_run);
       if (task == nullptr) return;
-      const LeaseRequest request{task->id, task->attempt, worker.name};
-      if (!scheduler->Lease(request.id, worker.name, now + settings_.lease_duration).ok()) return;
-      batch_.leases.push_back(request);
+      std::vector<TaskId> bundle = scheduler->Companions(*task, now, may_run, kTasksOfBundle - 1);
+      bundle.insert(bundle.begin(), task->id);
+      for (const TaskId id : bundle) {
+        const LeaseRequest request{id, scheduler->Find(id)->attempt, worker.name, bundle.size() > 1 ? bundle[0] : 0};
+        if (!scheduler->Lease(id, worker.name, now + settings_.lease_duration, request.bundle).ok()) return;
+        batch_.leases.push_back(request);
+      }
       --worker.free_slots;
       more = true;
     }

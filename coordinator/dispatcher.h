@@ -79,7 +79,7 @@ class Dispatcher {
   void HandOverTo(const std::vector<HandOver>& chosen, absl::Time now, Scheduler* scheduler);
   // Tasks whose lease memory has renewed.
   void Renew(std::vector<std::pair<TaskId, int>> renewals) { batch_.renewals = std::move(renewals); }
-  // Gives tasks to free slots, to the workers in turns, so that few tasks spread over them.
+  // Gives tasks to free slots, to the workers in turns, so that few tasks spread over them. Small ones in bundles.
   void Lease(std::vector<FreeWorker> workers, absl::Time now, Scheduler* scheduler);
 
   // Whether the batch is to be written in this turn. It also renews the lead, so now and then an empty one is.

@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "common/names.h"
+#include "coordinator/copy_planning.h"
 #include "coordinator/copy_sql.h"
 
 namespace hypershift {
@@ -163,6 +164,7 @@ class FinishingPlanner {
 
   void PlanIndexesAndKeys(Oid oid, int id) {
     const bool hypertable = hypertables_.count(oid) > 0;
+    const bool small = IsSmall(in_, in_.catalog.tables.at(oid));
     Chain index_chain(builder_, IndexBarrier(id), {LoadBarrier(id)});
     Chain key_chain(builder_, KeysBarrier(id), {IndexBarrier(id)});
     for (const SchemaEntry* found : indexes_and_keys_[oid]) {
@@ -171,6 +173,7 @@ class FinishingPlanner {
       const bool index = entry.type == "INDEX";
       PlannedTask planned = MakeStatements(index ? TaskKind::KIND_INDEX : TaskKind::KIND_CONSTRAINT, id, entry.name,
                                            {SqlFor(entry, oid)});
+      planned.task.small = small;
       if (!index) {
         key_chain.Add(std::move(planned));
       } else if (hypertable) {
@@ -303,6 +306,7 @@ class FinishingPlanner {
     if (table.kind == 'f') return;
     PlannedTask planned =
         MakeStatements(TaskKind::KIND_ANALYZE, id, "statistics", {absl::StrCat("ANALYZE ", table.name.Quoted())});
+    planned.task.small = IsSmall(in_, table);
     planned.task.gates = {KeysBarrier(id), TableForeignKeysBarrier(id)};
     builder_->AddTask(std::move(planned));
   }

@@ -51,14 +51,14 @@ class TaskRows {
   TaskRows(pqxx::work& work, std::string migration)
       : migration_(std::move(migration)),
         rows_(work, "_hypershift.task",
-              {"id", "migration_id", "table_id", "kind", "sequence", "estimated_bytes", "barrier", "gates", "range_key",
-               "description", "work"}) {}
+              {"id", "migration_id", "table_id", "kind", "sequence", "estimated_bytes", "small", "barrier", "gates",
+               "range_key", "description", "work"}) {}
 
   void Add(const PlannedTask& planned) {
     const Task& task = planned.task;
     rows_.Add({absl::StrCat(task.id), migration_, absl::StrCat(task.table), TaskKindName(task.kind),
-               absl::StrCat(task.sequence), absl::StrCat(task.estimated_bytes), absl::StrCat(task.barrier),
-               NumberArray(task.gates), task.range_key, planned.description,
+               absl::StrCat(task.sequence), absl::StrCat(task.estimated_bytes), task.small ? "t" : "f",
+               absl::StrCat(task.barrier), NumberArray(task.gates), task.range_key, planned.description,
                ByteaText(planned.work.SerializeAsString())});
   }
 
@@ -66,7 +66,7 @@ class TaskRows {
 
  private:
   const std::string migration_;
-  Rows<11> rows_;
+  Rows<12> rows_;
 };
 
 void InsertTables(pqxx::work& work, const std::string& id, const Plan& plan) {

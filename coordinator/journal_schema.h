@@ -6,7 +6,7 @@
 namespace hypershift {
 
 // Raised when the tables change; a journal of another version is refused.
-inline constexpr int kJournalVersion = 2;
+inline constexpr int kJournalVersion = 3;
 
 inline constexpr char kJournalSchemaSql[] = R"sql(
 CREATE SCHEMA IF NOT EXISTS _hypershift;
@@ -80,6 +80,8 @@ CREATE TABLE IF NOT EXISTS _hypershift.task (
   attempt int NOT NULL DEFAULT 0,
   sequence bigint NOT NULL,
   estimated_bytes bigint NOT NULL,
+  -- May share a transaction with others.
+  small boolean NOT NULL DEFAULT false,
   barrier bigint NOT NULL,
   gates bigint[] NOT NULL,
   range_key text NOT NULL,
@@ -100,6 +102,8 @@ CREATE TABLE IF NOT EXISTS _hypershift.task (
   digest text NOT NULL DEFAULT '',
   rewritable_digest text NOT NULL DEFAULT ''
 ) WITH (fillfactor = 70);
+-- Where a migration ended under version 2.
+ALTER TABLE _hypershift.task ADD COLUMN IF NOT EXISTS small boolean NOT NULL DEFAULT false;
 CREATE INDEX IF NOT EXISTS task_by_migration ON _hypershift.task (migration_id, table_id);
 
 CREATE TABLE IF NOT EXISTS _hypershift.worker (

@@ -14,7 +14,7 @@ constexpr char kTaskColumnsSql[] = R"sql(
 SELECT id, table_id, kind, state, attempt, sequence, estimated_bytes, barrier, array_to_string(gates, ','), range_key,
        description, worker, coalesce(extract(epoch FROM lease_expires_at - clock_timestamp()), 0)::float8, failures, error,
        sqlstate, rows, bytes, digest, rewritable_digest, coalesce(extract(epoch FROM started_at), 0)::float8,
-       coalesce(extract(epoch FROM finished_at), 0)::float8
+       coalesce(extract(epoch FROM finished_at), 0)::float8, small
   FROM _hypershift.task
 )sql";
 

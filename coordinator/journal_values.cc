@@ -123,6 +123,7 @@ absl::StatusOr<TaskRow> ToTaskRow(const pqxx::row& row) {
   result.digest = DigestOf(task.rows, Text(row[18]), Text(row[19]));
   result.started_at = TimeOf(row[20]);
   result.finished_at = TimeOf(row[21]);
+  task.small = row[22].as<bool>();
   return result;
 }
 

@@ -113,12 +113,12 @@ bool MigrationState::Connected(const Worker& worker, absl::Time now) const {
 }
 
 int MigrationState::LeasedTo(const std::string& worker) const {
-  int count = 0;
+  std::set<TaskId> bundles;
   if (!scheduler_.has_value()) return 0;
   for (TaskId id : scheduler_->leased()) {
-    if (scheduler_->Find(id)->worker == worker) ++count;
+    if (scheduler_->Find(id)->worker == worker) bundles.insert(scheduler_->Find(id)->bundle);
   }
-  return count;
+  return static_cast<int>(bundles.size());
 }
 
 std::vector<FreeWorker> MigrationState::FreeWorkers(absl::Time now) {
@@ -390,6 +390,10 @@ absl::Status MigrationState::Complete(const v1::CompleteRequest& request) {
   MutexLock lock(&mutex_);
   HS_RETURN_IF_ERROR(CheckReport({request.id(), request.attempt(), request.name()}));
   reports_.completed.push_back(request.id());
+  // The journal knows all of them; who was told of the first one and has lost another has lost it to the journal.
+  for (const v1::RunningTask& other : request.together()) {
+    if (MayHold({other.id(), other.attempt(), request.name()})) reports_.completed.push_back(other.id());
+  }
   reported_.NotifyAll();
   return absl::OkStatus();
 }

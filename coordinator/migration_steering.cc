@@ -179,9 +179,10 @@ std::string MigrationState::ThrottledBy(absl::Time now) const {
   for (const auto& [name, worker] : workers_) {
     if (Connected(worker, now) && !worker.drain && !worker.draining) slots += worker.slots;
   }
-  if (limits.max_slots() > 0 && scheduler_->leased_count() >= limits.max_slots() && slots > limits.max_slots()) {
-    return absl::StrCat(scheduler_->leased_count(), scheduler_->leased_count() == 1 ? " task runs" : " tasks run",
-                        ", no more than max-slots ", limits.max_slots());
+  const int busy = scheduler_->busy_slots();
+  if (limits.max_slots() > 0 && busy >= limits.max_slots() && slots > limits.max_slots()) {
+    return absl::StrCat(busy, busy == 1 ? " slot is busy" : " slots are busy", ", no more than max-slots ",
+                        limits.max_slots());
   }
   const int64_t rate = BytesPerSecond(now);
   if (limits.max_bytes_per_second() > 0 &&

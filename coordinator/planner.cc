@@ -32,6 +32,7 @@ void PlanOrdinary(const PlannerInput& input, const Table& table, int id, PlanBui
   int64_t sequence = 0;
   for (const TableRange& range : ranges) {
     PlannedTask copy = MakeCopy(table, id, {nullptr, range.where, ""}, range.description);
+    copy.task.small = ranges.size() == 1 && IsSmall(input, table);
     copy.task.barrier = LoadBarrier(id);
     copy.task.sequence = ++sequence * kSequenceStep;
     copy.task.estimated_bytes = plan.estimated_bytes / static_cast<int64_t>(ranges.size());

@@ -42,7 +42,7 @@ absl::StatusOr<Scheduler> Scheduler::Create(std::vector<Task> tasks, const std::
     return absl::DataLossError(absl::StrCat("task ", tasks[i].id, " stands twice in the journal"));
   }
   scheduler.tasks_ = std::move(tasks);
-  for (const Task& task : scheduler.tasks_) {
+  for (Task& task : scheduler.tasks_) {
     if (task.state == TaskState::STATE_DONE) continue;
     scheduler.Count(task.barrier, 1);
     ++scheduler.unfinished_[task.kind];
@@ -50,7 +50,7 @@ absl::StatusOr<Scheduler> Scheduler::Create(std::vector<Task> tasks, const std::
     TableState& table = scheduler.tables_[task.table];
     table.bytes_left += task.estimated_bytes;
     if (task.state == TaskState::STATE_LEASED) {
-      scheduler.leased_.insert(task.id);
+      scheduler.SetLeased(&task, task.id);
       ++table.running;
     }
     if (task.state == TaskState::STATE_FAILED) ++scheduler.failed_total_;
@@ -71,14 +71,34 @@ const Task* Scheduler::Next(absl::Time now, const std::function<bool(const Task&
   return nullptr;
 }
 
-absl::Status Scheduler::Lease(TaskId id, const std::string& worker, absl::Time expires) {
+std::vector<TaskId> Scheduler::Companions(const Task& first, absl::Time now,
+                                          const std::function<bool(const Task&)>& allowed, int limit) const {
+  constexpr int kMostTables = 1000;
+  std::vector<TaskId> companions;
+  const TableState& table = tables_.at(first.table);
+  if (!first.small || first.setbacks > 0 || !table.weight.has_value()) return companions;
+  auto place = by_weight_.find({-table.priority, -*table.weight, first.table});
+  for (int looked_at = 0; place != by_weight_.end() && looked_at < kMostTables; ++place, ++looked_at) {
+    for (const auto& [sequence, id] : tables_.at(std::get<2>(*place)).ready) {
+      const Task& task = *Find(id);
+      // A large table may have a million ready tasks, and all of them are large.
+      if (!task.small) break;
+      if (static_cast<int>(companions.size()) >= limit) return companions;
+      if (id == first.id || task.kind != first.kind || task.setbacks > 0) continue;
+      if (task.not_before <= now && allowed(task)) companions.push_back(id);
+    }
+  }
+  return companions;
+}
+
+absl::Status Scheduler::Lease(TaskId id, const std::string& worker, absl::Time expires, TaskId bundle) {
   HS_ASSIGN_OR_RETURN(Task * task, FindMutable(id));
   if (!GatesOpen(*task)) return absl::FailedPreconditionError(absl::StrCat("task ", id, " still waits for others"));
   HS_RETURN_IF_ERROR(Transition(task, task->attempt, TaskEvent::kLease));
   ++task->attempt;
   task->worker = worker;
   task->lease_expires = expires;
-  leased_.insert(id);
+  SetLeased(task, bundle == 0 ? id : bundle);
   ++tables_[task->table].running;
   SetReady(*task, false);
   return absl::OkStatus();
@@ -87,7 +107,7 @@ absl::Status Scheduler::Lease(TaskId id, const std::string& worker, absl::Time e
 absl::Status Scheduler::Finish(TaskId id, int attempt, int64_t rows, int64_t bytes) {
   HS_ASSIGN_OR_RETURN(Task * task, FindMutable(id));
   HS_RETURN_IF_ERROR(Transition(task, attempt, TaskEvent::kFinish));
-  leased_.erase(id);
+  SetUnleased(*task);
   TableState& table = tables_[task->table];
   --table.running;
   table.bytes_left -= task->estimated_bytes;
@@ -105,7 +125,7 @@ absl::Status Scheduler::Release(TaskId id, int attempt, absl::Time now, absl::Ti
                                 bool counts_as_failure) {
   HS_ASSIGN_OR_RETURN(Task * task, FindMutable(id));
   HS_RETURN_IF_ERROR(Transition(task, attempt, TaskEvent::kRelease));
-  leased_.erase(id);
+  SetUnleased(*task);
   --tables_[task->table].running;
   task->worker.clear();
   task->not_before = not_before;
@@ -120,7 +140,7 @@ absl::Status Scheduler::Release(TaskId id, int attempt, absl::Time now, absl::Ti
 absl::Status Scheduler::Fail(TaskId id, int attempt, const std::string& error) {
   HS_ASSIGN_OR_RETURN(Task * task, FindMutable(id));
   HS_RETURN_IF_ERROR(Transition(task, attempt, TaskEvent::kFail));
-  leased_.erase(id);
+  SetUnleased(*task);
   TableState& table = tables_[task->table];
   --table.running;
   Place(task->table, &table);
@@ -216,6 +236,17 @@ absl::Status Scheduler::Transition(Task* task, int attempt, TaskEvent event) {
 
 bool Scheduler::GatesOpen(const Task& task) const {
   return std::all_of(task.gates.begin(), task.gates.end(), [this](BarrierId gate) { return IsOpen(gate); });
+}
+
+void Scheduler::SetLeased(Task* task, TaskId bundle) {
+  leased_.insert(task->id);
+  task->bundle = bundle;
+  ++bundles_[bundle];
+}
+
+void Scheduler::SetUnleased(const Task& task) {
+  leased_.erase(task.id);
+  if (--bundles_[task.bundle] == 0) bundles_.erase(task.bundle);
 }
 
 void Scheduler::SetReady(const Task& task, bool ready) {

@@ -44,12 +44,16 @@ struct Task {
   // Order within a table: the smallest first.
   int64_t sequence = 0;
   int64_t estimated_bytes = 0;
+  // Takes less time than its round trips: may be leased together with others of its kind. All tasks of a table are of
+  // one or the other sort while they wait together.
+  bool small = false;
   BarrierId barrier = 0;  // Counted in; 0 = none.
   std::vector<BarrierId> gates;
   // Names what the task covers, so that a verification finds what it is to be compared with.
   std::string range_key;
 
   std::string worker;
+  TaskId bundle = 0;  // While leased: of those that share a slot, the first one. Not in the journal.
   absl::Time lease_expires;
   absl::Time not_before = absl::InfinitePast();  // A retry's delay.
   int failures = 0;                              // Of its attempts, as far as they count against the limit.
@@ -72,9 +76,15 @@ class Scheduler {
   // within a table the one with the smallest sequence. `allowed` leaves kinds out (copies while there is no snapshot).
   const Task* Next(absl::Time now, const std::function<bool(const Task&)>& allowed) const;
 
+  // Others, at most `limit`, that a small task may be leased together with: small ones of its kind that are next after
+  // it, ready, allowed, and have not failed before. Looks at a bounded number of tables.
+  std::vector<TaskId> Companions(const Task& first, absl::Time now, const std::function<bool(const Task&)>& allowed,
+                                 int limit) const;
+
   // Each applies one event. kNotFound: no such task; kAborted: the attempt is not the current one; kFailedPrecondition:
   // the transition table has no such transition.
-  absl::Status Lease(TaskId id, const std::string& worker, absl::Time expires);
+  // `bundle`: the task whose slot it shares; 0 = its own.
+  absl::Status Lease(TaskId id, const std::string& worker, absl::Time expires, TaskId bundle = 0);
   absl::Status Finish(TaskId id, int attempt, int64_t rows, int64_t bytes);
   // counts_as_failure: the attempt's own error, not an expiry, a stop or an outage.
   absl::Status Release(TaskId id, int attempt, absl::Time now, absl::Time not_before, const std::string& error,
@@ -92,6 +102,8 @@ class Scheduler {
   bool IsOpen(BarrierId id) const;
   int leased_count() const { return static_cast<int>(leased_.size()); }
   const std::set<TaskId>& leased() const { return leased_; }
+  // Fewer than there are leased tasks, where some share one.
+  int busy_slots() const { return static_cast<int>(bundles_.size()); }
   // Tasks of a kind that are not done.
   int64_t unfinished(TaskKind::Kind kind) const;
   int64_t unfinished() const { return unfinished_total_; }
@@ -119,6 +131,8 @@ class Scheduler {
   absl::StatusOr<Task*> FindMutable(TaskId id);
   bool GatesOpen(const Task& task) const;
   void SetReady(const Task& task, bool ready);
+  void SetLeased(Task* task, TaskId bundle);
+  void SetUnleased(const Task& task);
   // After a change of a table's state: brings its place in the order up to date.
   void Place(int id, TableState* table);
   void Count(BarrierId id, int64_t change);
@@ -129,6 +143,7 @@ class Scheduler {
   // (-priority, -weight, id) of tables with ready tasks: the next one first.
   std::set<std::tuple<int, double, int>> by_weight_;
   std::set<TaskId> leased_;
+  std::map<TaskId, int> bundles_;  // Leased tasks of each.
   std::map<TaskKind::Kind, int64_t> unfinished_;
   int64_t unfinished_total_ = 0;
   int64_t failed_total_ = 0;

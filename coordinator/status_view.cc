@@ -58,7 +58,7 @@ std::string MigrationState::WaitsFor(const Task& task) const {
   if (task.kind == TaskKind::KIND_COPY && !snapshot_.has_value()) return "the source's snapshot";
   if (!throttle_.empty()) return absl::StrCat("less load: ", throttle_);
   if (steering_.has_value() && steering_->limits.max_slots() > 0 &&
-      scheduler_->leased_count() >= steering_->limits.max_slots()) {
+      scheduler_->busy_slots() >= steering_->limits.max_slots()) {
     return absl::StrCat("a free slot, of max-slots ", steering_->limits.max_slots());
   }
   return "a free slot";

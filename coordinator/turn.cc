@@ -132,8 +132,8 @@ absl::Status Turn::WriteAndHandOut() {
 }
 
 void Turn::HandOut(const std::vector<Leased>& leased) {
-  std::map<TaskId, std::string> worker_of;
-  for (const LeaseRequest& request : dispatcher_.batch().leases) worker_of[request.id] = request.worker;
+  std::map<TaskId, LeaseRequest> requests;
+  for (const LeaseRequest& request : dispatcher_.batch().leases) requests[request.id] = request;
   std::map<TaskId, TaskKind::Kind> kinds;
   state_->WithScheduler([&](Scheduler& scheduler) {
     for (const Leased& lease : leased) kinds[lease.id] = scheduler.Find(lease.id)->kind;
@@ -146,7 +146,8 @@ void Turn::HandOut(const std::vector<Leased>& leased) {
     task.set_kind(kinds[lease.id]);
     task.set_description(lease.description);
     *task.mutable_work() = lease.work;
-    by_worker[worker_of[lease.id]].push_back(std::move(task));
+    task.set_bundle(requests[lease.id].bundle);
+    by_worker[requests[lease.id].worker].push_back(std::move(task));
   }
   for (const auto& [worker, tasks] : by_worker) state_->HandOut(worker, tasks);
 }

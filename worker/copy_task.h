@@ -3,11 +3,11 @@
 #ifndef HYPERSHIFT_WORKER_COPY_TASK_H_
 #define HYPERSHIFT_WORKER_COPY_TASK_H_
 
+#include <vector>
+
 #include "absl/status/status.h"
 #include "hypershift/v1/types.pb.h"
-#include "worker/source_read.h"
 #include "worker/task_context.h"
-#include "worker/task_journal.h"
 
 namespace hypershift {
 
@@ -24,10 +24,10 @@ namespace hypershift {
 //   kCancelled           task.progress->cancelled
 absl::Status RunCopyTask(const v1::CopyWork& work, const v1::Snapshot& snapshot, const TaskContext& task);
 
-// kInvalidArgument: it is of a kind that this worker doesn't know.
-absl::Status CheckCopyWork(const v1::CopyWork& work);
-// What the journal keeps of what was read.
-TaskOutcome OutcomeOf(const PartRead& read);
+// The same for tasks that share their transactions and commit together or not at all: their works have the same
+// settings and prologue, their contexts the same connections and ring.
+absl::Status RunCopyTasks(const std::vector<const v1::CopyWork*>& works, const v1::Snapshot& snapshot,
+                          const std::vector<TaskContext>& tasks);
 
 }  // namespace hypershift
 

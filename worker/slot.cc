@@ -7,6 +7,8 @@
 #include "absl/time/clock.h"
 #include "common/log.h"
 #include "common/pg_status.h"
+#include "common/status_macros.h"
+#include "worker/bundle_task.h"
 #include "worker/compress_task.h"
 #include "worker/copy_task.h"
 #include "worker/statement_task.h"
@@ -44,33 +46,65 @@ Slot::Slot(const WorkerOptions& options, TaskBoard* board, Keeper* keeper, RateL
 Slot::~Slot() { thread_.join(); }
 
 void Slot::Loop() {
-  while (const TaskBoard::EntryPtr entry = board_->Take(&connections_)) {
-    LogDebug("task started",
-             {HS_TASK_FIELDS(*entry), {"table", entry->lease.table()}, {"description", entry->lease.description()}});
-    const absl::Status status = RunCounted(entry);
-    if (!status.ok()) connections_.Close();
-    board_->Ended(entry);
-    Report(*entry, status);
-    board_->Forget(entry);
+  while (true) {
+    const Entries entries = board_->Take(&connections_);
+    if (entries.empty()) break;
+    for (const auto& entry : entries) {
+      LogDebug("task started",
+               {HS_TASK_FIELDS(*entry), {"table", entry->lease.table()}, {"description", entry->lease.description()}});
+    }
+    if (entries.size() > 1 && RunTogether(entries)) continue;
+    for (const auto& entry : entries) RunAlone(entry);
   }
   connections_.Close();
 }
 
-absl::Status Slot::RunCounted(const TaskBoard::EntryPtr& entry) {
-  if (metrics_ == nullptr) return Run(entry.get());
-  const WorkerMetrics::Progress progress(entry, &entry->progress);
-  metrics_->Begin(progress);
-  ring_.Reset();  // Its waits are those of this attempt.
+bool Slot::RunTogether(const Entries& entries) {
+  const absl::Status status = Counted(entries, [&] { return RunBundle(entries); });
+  if (status.ok()) {
+    for (const auto& entry : entries) board_->Ended(entry);
+    Report(entries, status);
+    for (const auto& entry : entries) board_->Forget(entry);
+    return true;
+  }
+  LogInfo("small tasks that shared a transaction run one after the other now",
+          {{"worker", worker_name_}, {"tasks", entries.size()}, {"error", status.message()}});
+  connections_.Close();
+  // What is revoked meanwhile is none of the one that runs.
+  for (const auto& entry : entries) TaskBoard::RunsOn(entry, nullptr);
+  return false;
+}
+
+void Slot::RunAlone(const TaskBoard::EntryPtr& entry) {
+  TaskBoard::RunsOn(entry, &connections_);
+  const absl::Status status = Counted({entry}, [&] { return Run(entry.get()); });
+  if (!status.ok()) connections_.Close();
+  board_->Ended(entry);
+  Report({entry}, status);
+  board_->Forget(entry);
+}
+
+absl::Status Slot::Counted(const Entries& entries, const std::function<absl::Status()>& run) {
+  if (metrics_ == nullptr) return run();
+  for (const auto& entry : entries) metrics_->Begin(WorkerMetrics::Progress(entry, &entry->progress));
+  ring_.Reset();  // Its waits are those of these attempts.
   const absl::Time begin = absl::Now();
-  absl::Status status = Run(entry.get());
-  WorkerMetrics::Outcome outcome = status.ok() ? WorkerMetrics::Outcome::kDone : WorkerMetrics::Outcome::kFailed;
-  if (entry->revoked) outcome = WorkerMetrics::Outcome::kRevoked;
-  metrics_->End(progress, entry->lease.kind(), outcome, absl::Now() - begin, ring_.waited_for_room(),
-                ring_.waited_for_bytes());
+  absl::Status status = run();
+  // What is shared is counted once.
+  absl::Duration duration = absl::Now() - begin;
+  absl::Duration waited_for_room = ring_.waited_for_room();
+  absl::Duration waited_for_bytes = ring_.waited_for_bytes();
+  for (const auto& entry : entries) {
+    WorkerMetrics::Outcome outcome = status.ok() ? WorkerMetrics::Outcome::kDone : WorkerMetrics::Outcome::kFailed;
+    if (entry->revoked) outcome = WorkerMetrics::Outcome::kRevoked;
+    metrics_->End(WorkerMetrics::Progress(entry, &entry->progress), entry->lease.kind(), outcome, duration,
+                  waited_for_room, waited_for_bytes);
+    duration = waited_for_room = waited_for_bytes = absl::ZeroDuration();
+  }
   return status;
 }
 
-absl::Status Slot::Run(TaskBoard::Entry* entry) {
+TaskContext Slot::ContextOf(TaskBoard::Entry* entry) {
   TaskContext task;
   task.id = entry->lease.id();
   task.attempt = entry->lease.attempt();
@@ -80,10 +114,20 @@ absl::Status Slot::Run(TaskBoard::Entry* entry) {
   task.progress = &entry->progress;
   task.rate_limit = rate_limit_;
   task.round_trips = round_trips_;
+  return task;
+}
+
+absl::Status Slot::Run(TaskBoard::Entry* entry) {
+  const TaskContext task = ContextOf(entry);
   const v1::TaskWork& work = entry->lease.work();
   switch (work.work_case()) {
-    case v1::TaskWork::kCopy:
-      return RunCopy(work.copy(), task);
+    case v1::TaskWork::kCopy: {
+      HS_ASSIGN_OR_RETURN(const v1::Snapshot snapshot, Snapshot());
+      absl::Status status = RunCopyTask(work.copy(), snapshot, task);
+      // Perhaps the source has restarted, and the keeper's session is gone as well.
+      if (!status.ok()) keeper_->CheckNow();
+      return status;
+    }
     case v1::TaskWork::kStatements:
       return RunStatementTask(work.statements(), task);
     case v1::TaskWork::kCompress:
@@ -96,32 +140,46 @@ absl::Status Slot::Run(TaskBoard::Entry* entry) {
   return absl::InvalidArgumentError("the task holds no work that this worker knows");
 }
 
-absl::Status Slot::RunCopy(const v1::CopyWork& work, const TaskContext& task) {
-  const std::optional<v1::Snapshot> snapshot = keeper_->WaitForSnapshot(kSnapshotWait);
-  if (!snapshot.has_value()) {
-    return MarkRetryable(absl::FailedPreconditionError("this worker's keeper holds no snapshot of the source"));
+absl::Status Slot::RunBundle(const Entries& entries) {
+  Bundle bundle;
+  for (const auto& entry : entries) {
+    bundle.tasks.push_back(ContextOf(entry.get()));
+    bundle.works.push_back(&entry->lease.work());
   }
-  absl::Status status = RunCopyTask(work, *snapshot, task);
-  // Perhaps the source has restarted, and the keeper's session is gone as well.
-  if (!status.ok()) keeper_->CheckNow();
-  return status;
+  HS_RETURN_IF_ERROR(CheckBundle(bundle));
+  if (!bundle.works.front()->has_copy()) return RunStatementBundle(bundle);
+  HS_ASSIGN_OR_RETURN(const v1::Snapshot snapshot, Snapshot());
+  return RunCopyBundle(bundle, snapshot);
 }
 
-void Slot::Report(const TaskBoard::Entry& entry, const absl::Status& status) {
-  if (status.ok()) {
-    LogDebug("task done", {HS_TASK_FIELDS(entry),
-                           {"table", entry.lease.table()},
-                           {"rows", entry.progress.rows.load()},
-                           {"bytes", entry.progress.bytes.load()}});
-  } else {
-    LogWarning("task failed", {HS_TASK_FIELDS(entry),
-                               {"table", entry.lease.table()},
-                               {"error", status.message()},
-                               {"sqlstate", SqlState(status)},
-                               {"revoked", entry.revoked ? "yes" : "no"}});
+absl::StatusOr<v1::Snapshot> Slot::Snapshot() {
+  const std::optional<v1::Snapshot> snapshot = keeper_->WaitForSnapshot(kSnapshotWait);
+  if (snapshot.has_value()) return *snapshot;
+  return MarkRetryable(absl::FailedPreconditionError("this worker's keeper holds no snapshot of the source"));
+}
+
+void Slot::Report(const Entries& entries, const absl::Status& status) {
+  for (const auto& entry : entries) {
+    if (status.ok()) {
+      LogDebug("task done", {HS_TASK_FIELDS(*entry),
+                             {"table", entry->lease.table()},
+                             {"rows", entry->progress.rows.load()},
+                             {"bytes", entry->progress.bytes.load()}});
+    } else {
+      LogWarning("task failed", {HS_TASK_FIELDS(*entry),
+                                 {"table", entry->lease.table()},
+                                 {"error", status.message()},
+                                 {"sqlstate", SqlState(status)},
+                                 {"revoked", entry->revoked ? "yes" : "no"}});
+    }
   }
-  while (!entry.revoked) {
-    const absl::Status reported = ReportOnce(entry, status);
+  // Those whose end interests nobody are left out.
+  Entries told;
+  for (const auto& entry : entries) {
+    if (!entry->revoked) told.push_back(entry);
+  }
+  while (!told.empty() && !told.front()->revoked) {
+    const absl::Status reported = ReportOnce(told, status);
     // UNAVAILABLE: nobody there; NOT_FOUND: not registered yet with a new coordinator; RESOURCE_EXHAUSTED: too many
     // calls at once. Anything else is an answer.
     if (!absl::IsUnavailable(reported) && !absl::IsNotFound(reported) && !absl::IsResourceExhausted(reported)) return;
@@ -130,12 +188,18 @@ void Slot::Report(const TaskBoard::Entry& entry, const absl::Status& status) {
   }
 }
 
-absl::Status Slot::ReportOnce(const TaskBoard::Entry& entry, const absl::Status& status) {
+absl::Status Slot::ReportOnce(const Entries& entries, const absl::Status& status) {
+  const TaskBoard::Entry& entry = *entries.front();
   if (status.ok()) {
     v1::CompleteRequest request;
     request.set_name(worker_name_);
     request.set_id(entry.lease.id());
     request.set_attempt(entry.lease.attempt());
+    for (size_t i = 1; i < entries.size(); ++i) {
+      v1::RunningTask* const together = request.add_together();
+      together->set_id(entries[i]->lease.id());
+      together->set_attempt(entries[i]->lease.attempt());
+    }
     return coordinator_->Complete(request);
   }
   v1::FailRequest request;

@@ -1,13 +1,17 @@
-// One task at a time: takes it from the board, runs it on its own connections, tells the coordinator how it ended.
+// One task or bundle at a time: takes it from the board, runs it on its own connections, tells the coordinator how it
+// ended.
 //
 // Owns a thread, which ends when the board is closed and the task at hand has ended; the destructor waits for that.
 #ifndef HYPERSHIFT_WORKER_SLOT_H_
 #define HYPERSHIFT_WORKER_SLOT_H_
 
+#include <functional>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "worker/buffer_ring.h"
 #include "worker/coordinator_client.h"
 #include "worker/keeper.h"
@@ -29,13 +33,22 @@ class Slot {
   Slot& operator=(const Slot&) = delete;
 
  private:
+  using Entries = std::vector<TaskBoard::EntryPtr>;
+
   void Loop();
-  // Run(), counted.
-  absl::Status RunCounted(const TaskBoard::EntryPtr& entry);
+  // In one transaction. False: nothing of it was committed, or nobody knows.
+  bool RunTogether(const Entries& entries);
+  void RunAlone(const TaskBoard::EntryPtr& entry);
+  // Counts the attempts that `run` makes.
+  absl::Status Counted(const Entries& entries, const std::function<absl::Status()>& run);
   absl::Status Run(TaskBoard::Entry* entry);
-  absl::Status RunCopy(const v1::CopyWork& work, const TaskContext& task);
-  void Report(const TaskBoard::Entry& entry, const absl::Status& status);
-  absl::Status ReportOnce(const TaskBoard::Entry& entry, const absl::Status& status);
+  absl::Status RunBundle(const Entries& entries);
+  // The task's, for its work: waits for the keeper's snapshot where it needs one.
+  absl::StatusOr<v1::Snapshot> Snapshot();
+  TaskContext ContextOf(TaskBoard::Entry* entry);
+  // Tells the coordinator how attempts that ended alike have ended.
+  void Report(const Entries& entries, const absl::Status& status);
+  absl::Status ReportOnce(const Entries& entries, const absl::Status& status);
 
   const std::string worker_name_;
   WorkerMetrics* const metrics_;

@@ -1,6 +1,7 @@
 #include "worker/task_board.h"
 
 #include <algorithm>
+#include <set>
 
 #include "absl/time/time.h"
 
@@ -23,30 +24,38 @@ TaskBoard::~TaskBoard() {
   canceller_.join();
 }
 
-bool TaskBoard::Add(v1::LeasedTask lease) {
-  const Key key(lease.id(), lease.attempt());
+void TaskBoard::Add(std::vector<v1::LeasedTask> leases) {
   MutexLock lock(&mutex_);
-  if (entries_.contains(key)) return false;
-  auto entry = std::make_shared<Entry>(std::move(lease));
-  entries_[key] = entry;
-  waiting_.push_back(std::move(entry));
+  for (v1::LeasedTask& lease : leases) {
+    const Key key(lease.id(), lease.attempt());
+    if (entries_.contains(key)) continue;
+    auto entry = std::make_shared<Entry>(std::move(lease));
+    entries_[key] = entry;
+    waiting_.push_back(std::move(entry));
+  }
   changed_.NotifyAll();
-  return true;
 }
 
-TaskBoard::EntryPtr TaskBoard::Take(SlotConnections* connections) {
-  EntryPtr entry;
+std::vector<TaskBoard::EntryPtr> TaskBoard::Take(SlotConnections* connections) {
+  std::vector<EntryPtr> taken;
   {
     MutexLock lock(&mutex_);
     while (waiting_.empty() && !closed_) changed_.Wait(&mutex_);
-    if (closed_) return nullptr;
-    entry = std::move(waiting_.front());
-    waiting_.pop_front();
-    running_[{entry->lease.id(), entry->lease.attempt()}] = entry;
+    if (closed_) return taken;
+    const int64_t bundle = waiting_.front()->lease.bundle();
+    do {
+      taken.push_back(std::move(waiting_.front()));
+      waiting_.pop_front();
+    } while (bundle != 0 && !waiting_.empty() && waiting_.front()->lease.bundle() == bundle);
+    for (const EntryPtr& entry : taken) running_[{entry->lease.id(), entry->lease.attempt()}] = entry;
   }
+  for (const EntryPtr& entry : taken) RunsOn(entry, connections);
+  return taken;
+}
+
+void TaskBoard::RunsOn(const EntryPtr& entry, SlotConnections* connections) {
   MutexLock lock(&entry->connections_mutex_);
   entry->connections_ = connections;
-  return entry;
 }
 
 void TaskBoard::Ended(const EntryPtr& entry) {
@@ -55,8 +64,7 @@ void TaskBoard::Ended(const EntryPtr& entry) {
     running_.erase({entry->lease.id(), entry->lease.attempt()});
   }
   // Waits for a cancel under way: it must not hit the slot's next task.
-  MutexLock lock(&entry->connections_mutex_);
-  entry->connections_ = nullptr;
+  RunsOn(entry, nullptr);
 }
 
 void TaskBoard::Forget(const EntryPtr& entry) {
@@ -114,6 +122,20 @@ std::vector<v1::RunningTask> TaskBoard::Running() const {
 int TaskBoard::size() const {
   MutexLock lock(&mutex_);
   return static_cast<int>(entries_.size());
+}
+
+int TaskBoard::slots() const {
+  MutexLock lock(&mutex_);
+  std::set<int64_t> bundles;
+  int alone = 0;
+  for (const auto& [key, entry] : entries_) {
+    if (entry->lease.bundle() == 0) {
+      ++alone;
+    } else {
+      bundles.insert(entry->lease.bundle());
+    }
+  }
+  return alone + static_cast<int>(bundles.size());
 }
 
 int TaskBoard::unended() const {

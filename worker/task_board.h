@@ -40,10 +40,13 @@ class TaskBoard {
   TaskBoard();
   ~TaskBoard();
 
-  // False: this attempt is on the board already.
-  bool Add(v1::LeasedTask lease);
-  // For a slot: the next task, which runs on `connections` until Ended(); blocks. Null: the board was closed.
-  EntryPtr Take(SlotConnections* connections);
+  // All of a bundle at once, so that one slot takes them together. Attempts that are on the board already are left out.
+  void Add(std::vector<v1::LeasedTask> leases);
+  // For a slot: the next task, or all that wait of the next bundle; they run on `connections` until Ended(). Blocks.
+  // Empty: the board was closed.
+  std::vector<EntryPtr> Take(SlotConnections* connections);
+  // The attempt runs on other connections from now on, or for now on none (null).
+  static void RunsOn(const EntryPtr& entry, SlotConnections* connections);
   // The attempt runs no more; it stays on the board until Forget().
   void Ended(const EntryPtr& entry);
   void Forget(const EntryPtr& entry);
@@ -59,6 +62,8 @@ class TaskBoard {
   // Everything on the board: what Synchronize reports.
   std::vector<v1::RunningTask> Running() const;
   int size() const;
+  // How many slots they take: a bundle takes one.
+  int slots() const;
   // Waiting for a slot or running.
   int unended() const;
 

@@ -117,7 +117,7 @@ class WorkerImpl : public Worker {
   }
   absl::Status Synchronize();
   void Apply(const v1::SynchronizeResponse& response);
-  void StartTask(const v1::LeasedTask& lease);
+  void StartTasks(const v1::SynchronizeResponse& response);
   void LostCoordinator(const absl::Status& status);
   void LookForTheEnd();
   void SleepUnlessStopped(absl::Duration duration);
@@ -330,7 +330,7 @@ void WorkerImpl::Apply(const v1::SynchronizeResponse& response) {
   if (response.has_snapshot()) keeper_->Offer(response.snapshot());
   // Before what is to start. Without a coordinator the last share holds.
   if (response.has_bytes_per_second()) rate_limit_.SetRate(response.bytes_per_second());
-  for (const v1::LeasedTask& lease : response.start()) StartTask(lease);
+  StartTasks(response);
   if (response.finish()) finish_ = true;
   if (response.drain() && !stopping()) {
     LogInfo("asked to drain: ends when the running tasks have ended", {{"worker", options_.name}});
@@ -340,18 +340,28 @@ void WorkerImpl::Apply(const v1::SynchronizeResponse& response) {
   if (response.has_snapshot()) keeper_->WaitForSnapshot(kImportWait);
 }
 
-void WorkerImpl::StartTask(const v1::LeasedTask& lease) {
-  if (stopping() || board_.size() >= 2 * options_.slots) {
-    v1::FailRequest request;
-    request.set_name(options_.name);
-    request.set_id(lease.id());
-    request.set_attempt(lease.attempt());
-    request.set_error(stopping() ? "the worker drains" : "the worker has no free slot");
-    request.set_retryable(true);
-    client_.Fail(request).IgnoreError();  // If it doesn't arrive, the lease expires.
-    return;
+void WorkerImpl::StartTasks(const v1::SynchronizeResponse& response) {
+  std::vector<std::vector<v1::LeasedTask>> bundles;
+  for (const v1::LeasedTask& lease : response.start()) {
+    const bool joins = lease.bundle() != 0 && !bundles.empty() && bundles.back().back().bundle() == lease.bundle();
+    if (!joins) bundles.emplace_back();
+    bundles.back().push_back(lease);
   }
-  board_.Add(lease);
+  for (std::vector<v1::LeasedTask>& bundle : bundles) {
+    if (!stopping() && board_.slots() < 2 * options_.slots) {
+      board_.Add(std::move(bundle));
+      continue;
+    }
+    for (const v1::LeasedTask& lease : bundle) {
+      v1::FailRequest request;
+      request.set_name(options_.name);
+      request.set_id(lease.id());
+      request.set_attempt(lease.attempt());
+      request.set_error(stopping() ? "the worker drains" : "the worker has no free slot");
+      request.set_retryable(true);
+      client_.Fail(request).IgnoreError();  // If it doesn't arrive, the lease expires.
+    }
+  }
 }
 
 void WorkerImpl::LostCoordinator(const absl::Status& status) {

@@ -126,7 +126,7 @@ export const mutations = [
   },
   {
     name: "a group's digest is that of all its chunks", file: 'worker/copy_task.cc',
-    edits: [['      all.digest += read[i].digest;\n', '      all.digest.rows += read[i].digest.rows;\n']],
+    edits: [['      all.digest += read[i].digest;\n', '      all.digest.rows += read[i].digest.rows;\n      all.digest.sum = read[i].digest.sum;\n']],
     test: product('../integration/small_chunks.test.mjs', 'every row arrives once'),
   },
   {

@@ -305,7 +305,7 @@ TEST_F(StateTest, SaysWhyLessRunsThanCould) {
   steering.limits.set_max_slots(1);
   state_.SetSteering(steering);
   Lease(1, "a");
-  EXPECT_EQ(state_.GetMigration().throttled(), "1 task runs, no more than max-slots 1");
+  EXPECT_EQ(state_.GetMigration().throttled(), "1 slot is busy, no more than max-slots 1");
   EXPECT_THAT(state_.GetMigration().status_line(), HasSubstr("max-slots 1"));
 }
 
