@@ -126,12 +126,14 @@ void Dispatcher::Lease(std::vector<FreeWorker> workers, absl::Time now, Schedule
       const auto may_run = [this](const Task& candidate) { return MayRun(candidate); };
       const Task* task = scheduler->Next(now, may_run);
       if (task == nullptr) return;
-      std::vector<TaskId> bundle = scheduler->Companions(*task, now, may_run, kTasksOfBundle - 1);
-      bundle.insert(bundle.begin(), task->id);
-      for (const TaskId id : bundle) {
-        const LeaseRequest request{id, scheduler->Find(id)->attempt, worker.name, bundle.size() > 1 ? bundle[0] : 0};
-        if (!scheduler->Lease(id, worker.name, now + settings_.lease_duration, request.bundle).ok()) return;
-        batch_.leases.push_back(request);
+      std::vector<TaskId> ids = scheduler->Companions(*task, now, may_run, kTasksOfBundle - 1);
+      ids.insert(ids.begin(), task->id);
+      int64_t bundle = 0;
+      for (const TaskId id : ids) {
+        const int attempt = scheduler->Find(id)->attempt;
+        if (!scheduler->Lease(id, worker.name, now + settings_.lease_duration, bundle).ok()) return;
+        if (ids.size() > 1) bundle = scheduler->Find(id)->bundle;
+        batch_.leases.push_back({id, attempt, worker.name, bundle});
       }
       --worker.free_slots;
       more = true;

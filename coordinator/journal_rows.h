@@ -38,7 +38,7 @@ struct LeaseRequest {
   TaskId id = 0;
   int attempt = 0;  // The attempt before this lease.
   std::string worker;
-  TaskId bundle = 0;  // As Task::bundle; not for the journal.
+  int64_t bundle = 0;  // As Task::bundle, 0 if it is alone; not for the journal.
 };
 
 // Everything of one turn of the coordinator.

@@ -113,7 +113,7 @@ bool MigrationState::Connected(const Worker& worker, absl::Time now) const {
 }
 
 int MigrationState::LeasedTo(const std::string& worker) const {
-  std::set<TaskId> bundles;
+  std::set<int64_t> bundles;
   if (!scheduler_.has_value()) return 0;
   for (TaskId id : scheduler_->leased()) {
     if (scheduler_->Find(id)->worker == worker) bundles.insert(scheduler_->Find(id)->bundle);

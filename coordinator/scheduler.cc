@@ -50,7 +50,7 @@ absl::StatusOr<Scheduler> Scheduler::Create(std::vector<Task> tasks, const std::
     TableState& table = scheduler.tables_[task.table];
     table.bytes_left += task.estimated_bytes;
     if (task.state == TaskState::STATE_LEASED) {
-      scheduler.SetLeased(&task, task.id);
+      scheduler.SetLeased(&task, 0);
       ++table.running;
     }
     if (task.state == TaskState::STATE_FAILED) ++scheduler.failed_total_;
@@ -91,14 +91,14 @@ std::vector<TaskId> Scheduler::Companions(const Task& first, absl::Time now,
   return companions;
 }
 
-absl::Status Scheduler::Lease(TaskId id, const std::string& worker, absl::Time expires, TaskId bundle) {
+absl::Status Scheduler::Lease(TaskId id, const std::string& worker, absl::Time expires, int64_t bundle) {
   HS_ASSIGN_OR_RETURN(Task * task, FindMutable(id));
   if (!GatesOpen(*task)) return absl::FailedPreconditionError(absl::StrCat("task ", id, " still waits for others"));
   HS_RETURN_IF_ERROR(Transition(task, task->attempt, TaskEvent::kLease));
   ++task->attempt;
   task->worker = worker;
   task->lease_expires = expires;
-  SetLeased(task, bundle == 0 ? id : bundle);
+  SetLeased(task, bundle);
   ++tables_[task->table].running;
   SetReady(*task, false);
   return absl::OkStatus();
@@ -238,10 +238,10 @@ bool Scheduler::GatesOpen(const Task& task) const {
   return std::all_of(task.gates.begin(), task.gates.end(), [this](BarrierId gate) { return IsOpen(gate); });
 }
 
-void Scheduler::SetLeased(Task* task, TaskId bundle) {
+void Scheduler::SetLeased(Task* task, int64_t bundle) {
   leased_.insert(task->id);
-  task->bundle = bundle;
-  ++bundles_[bundle];
+  task->bundle = bundle == 0 ? ++last_bundle_ : bundle;
+  ++bundles_[task->bundle];
 }
 
 void Scheduler::SetUnleased(const Task& task) {

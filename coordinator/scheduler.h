@@ -53,7 +53,7 @@ struct Task {
   std::string range_key;
 
   std::string worker;
-  TaskId bundle = 0;  // While leased: of those that share a slot, the first one. Not in the journal.
+  int64_t bundle = 0;  // While leased: those that share a slot have the same number. Not in the journal.
   absl::Time lease_expires;
   absl::Time not_before = absl::InfinitePast();  // A retry's delay.
   int failures = 0;                              // Of its attempts, as far as they count against the limit.
@@ -83,8 +83,8 @@ class Scheduler {
 
   // Each applies one event. kNotFound: no such task; kAborted: the attempt is not the current one; kFailedPrecondition:
   // the transition table has no such transition.
-  // `bundle`: the task whose slot it shares; 0 = its own.
-  absl::Status Lease(TaskId id, const std::string& worker, absl::Time expires, TaskId bundle = 0);
+  // `bundle`: that of the leased tasks whose slot it shares; 0 = a new one.
+  absl::Status Lease(TaskId id, const std::string& worker, absl::Time expires, int64_t bundle = 0);
   absl::Status Finish(TaskId id, int attempt, int64_t rows, int64_t bytes);
   // counts_as_failure: the attempt's own error, not an expiry, a stop or an outage.
   absl::Status Release(TaskId id, int attempt, absl::Time now, absl::Time not_before, const std::string& error,
@@ -131,7 +131,7 @@ class Scheduler {
   absl::StatusOr<Task*> FindMutable(TaskId id);
   bool GatesOpen(const Task& task) const;
   void SetReady(const Task& task, bool ready);
-  void SetLeased(Task* task, TaskId bundle);
+  void SetLeased(Task* task, int64_t bundle);
   void SetUnleased(const Task& task);
   // After a change of a table's state: brings its place in the order up to date.
   void Place(int id, TableState* table);
@@ -143,7 +143,8 @@ class Scheduler {
   // (-priority, -weight, id) of tables with ready tasks: the next one first.
   std::set<std::tuple<int, double, int>> by_weight_;
   std::set<TaskId> leased_;
-  std::map<TaskId, int> bundles_;  // Leased tasks of each.
+  std::map<int64_t, int> bundles_;  // Leased tasks of each.
+  int64_t last_bundle_ = 0;
   std::map<TaskKind::Kind, int64_t> unfinished_;
   int64_t unfinished_total_ = 0;
   int64_t failed_total_ = 0;

@@ -225,6 +225,48 @@ TEST_F(DispatcherTest, LeasesInTurnsUntilAStop) {
                           Field(&LeaseRequest::worker, "a")));
 }
 
+// Promise: small tasks of a kind share a slot, as many as a bundle holds; large ones, other kinds and those that have
+// failed before do not.
+TEST_F(DispatcherTest, LeasesSmallTasksInBundles) {
+  std::vector<Task> tasks;
+  for (TaskId id = 1; id <= 50; ++id) {
+    tasks.push_back(MakeTask(id, id % 10 == 0 ? TaskKind::KIND_ANALYZE : TaskKind::KIND_INDEX));
+    tasks.back().table = static_cast<int>(id);
+    tasks.back().small = true;
+  }
+  Task large = MakeTask(51, TaskKind::KIND_INDEX);
+  large.table = 51;
+  tasks.push_back(large);
+  Load(std::move(tasks));
+  FailOnce(1, {});
+  now_ += absl::Hours(1);
+
+  const auto lease_one = [&](int max_slots) {
+    Circumstances circumstances;
+    circumstances.max_slots = max_slots;
+    dispatcher_.Begin(circumstances);
+    dispatcher_.Lease({{"w", 1}}, now_, &*scheduler_);
+    std::vector<TaskId> ids;
+    for (const LeaseRequest& lease : dispatcher_.batch().leases) {
+      ids.push_back(lease.id);
+      const bool shared = dispatcher_.batch().leases.size() > 1;
+      EXPECT_EQ(lease.bundle, shared ? scheduler_->Find(lease.id)->bundle : 0);
+    }
+    return ids;
+  };
+  // What the failed one was leased with runs on.
+  const int busy = scheduler_->busy_slots();
+  EXPECT_EQ(lease_one(0), std::vector<TaskId>{1}) << "it has failed before";
+  const std::vector<TaskId> rest = lease_one(0);
+  EXPECT_THAT(rest, ElementsAre(10, 20, 30, 40, 50)) << "all of one kind";
+  EXPECT_EQ(scheduler_->busy_slots(), busy + 2);
+  EXPECT_THAT(lease_one(busy + 2), IsEmpty()) << "a bundle counts as one of max-slots";
+  EXPECT_THAT(lease_one(0), SizeIs(44 - 31)) << "what was left of the indexes";
+  EXPECT_THAT(lease_one(0), ElementsAre(51)) << "large";
+  for (const TaskId id : rest) ASSERT_TRUE(scheduler_->Finish(id, 1, 0, 0).ok());
+  EXPECT_EQ(scheduler_->busy_slots(), busy + 3);
+}
+
 // Promise: pauses double from half a second up to a minute.
 TEST(RetryDelayTest, Doubles) {
   EXPECT_EQ(RetryDelay(0, FailureClass::kTransient), absl::Milliseconds(500));

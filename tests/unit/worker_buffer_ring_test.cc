@@ -53,6 +53,37 @@ TEST(BufferRingTest, FillsBuffersToTheBrim) {
   EXPECT_EQ(sizes, (std::vector<size_t>{10, 10, 4}));
 }
 
+// Promise: no part's bytes are another's, be they few or none, and what is said at the end comes after the last of
+// them.
+TEST(BufferRingTest, PartsEndOneByOne) {
+  BufferRing ring(3, 10);
+  const std::vector<std::string> parts = {"abc", "", std::string(35, 'd'), "", "", "e", std::string(10, 'f')};
+  std::thread producer([&] {
+    for (const std::string& part : parts) {
+      for (size_t at = 0; at < part.size(); at += 4) ASSERT_TRUE(ring.Append(absl::string_view(part).substr(at, 4)));
+      ASSERT_TRUE(ring.EndPart());
+    }
+    ring.Finish(absl::AbortedError("at the end"));
+  });
+  for (const std::string& part : parts) {
+    const absl::StatusOr<std::string> read = ReadAll(&ring);
+    // An error overtakes what has not been read yet.
+    if (!read.ok()) break;
+    EXPECT_EQ(*read, part);
+  }
+  EXPECT_TRUE(absl::IsAborted(ring.Next().status()));
+  producer.join();
+
+  ring.Reset();
+  ASSERT_TRUE(ring.Append("g") && ring.EndPart());
+  ring.Finish(absl::OkStatus());
+  EXPECT_EQ(ReadAll(&ring).value(), "g");
+  EXPECT_EQ(ring.Next().value(), std::nullopt);
+  ring.Reset();
+  ring.Abandon();
+  EXPECT_FALSE(ring.EndPart());
+}
+
 TEST(BufferRingTest, AnEmptyStreamEnds) {
   BufferRing ring(2, 10);
   ring.Finish(absl::OkStatus());
