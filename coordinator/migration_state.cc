@@ -388,14 +388,14 @@ absl::Status MigrationState::CheckReport(const Holding& holding) const {
 
 absl::Status MigrationState::Complete(const v1::CompleteRequest& request) {
   MutexLock lock(&mutex_);
-  HS_RETURN_IF_ERROR(CheckReport({request.id(), request.attempt(), request.name()}));
-  reports_.completed.push_back(request.id());
-  // The journal knows all of them; who was told of the first one and has lost another has lost it to the journal.
+  const absl::Status first = CheckReport({request.id(), request.attempt(), request.name()});
+  if (!first.ok() && !absl::IsAborted(first)) return first;
+  if (first.ok()) reports_.completed.push_back(request.id());
   for (const v1::RunningTask& other : request.together()) {
     if (MayHold({other.id(), other.attempt(), request.name()})) reports_.completed.push_back(other.id());
   }
   reported_.NotifyAll();
-  return absl::OkStatus();
+  return first;
 }
 
 absl::Status MigrationState::Fail(const v1::FailRequest& request) {

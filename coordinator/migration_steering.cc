@@ -136,17 +136,18 @@ absl::StatusOr<int> MigrationState::DrainWorker(const std::string& name) {
 
 bool MigrationState::TellShare(const std::string& name, Worker* worker, v1::SynchronizeResponse* response) {
   if (!steering_.has_value() || !scheduler_.has_value()) return false;
-  int64_t own = 0;
-  int64_t all = 0;
+  std::set<int64_t> own;  // Slots that copy, by what they run.
+  std::set<int64_t> all;
   if (steering_->limits.max_bytes_per_second() > 0) {
     for (const TaskId id : scheduler_->leased()) {
       const Task* task = scheduler_->Find(id);
       if (task->kind != TaskKind::KIND_COPY) continue;
-      ++all;
-      if (task->worker == name) ++own;
+      all.insert(task->bundle);
+      if (task->worker == name) own.insert(task->bundle);
     }
   }
-  const int64_t share = ShareOfRate(steering_->limits.max_bytes_per_second(), own, all);
+  const int64_t share = ShareOfRate(steering_->limits.max_bytes_per_second(), static_cast<int64_t>(own.size()),
+                                    static_cast<int64_t>(all.size()));
   response->set_bytes_per_second(share);
   const absl::Time now = clock_->Now();
   if (share == worker->told_bytes_per_second || now - worker->told_at < kShareInterval) return false;

@@ -79,6 +79,8 @@ std::vector<TaskId> Scheduler::Companions(const Task& first, absl::Time now,
   if (!first.small || first.setbacks > 0 || !table.weight.has_value()) return companions;
   auto place = by_weight_.find({-table.priority, -*table.weight, first.table});
   for (int looked_at = 0; place != by_weight_.end() && looked_at < kMostTables; ++place, ++looked_at) {
+    // What is to go first is not to wait for the end of what is not.
+    if (std::get<0>(*place) != -table.priority) break;
     for (const auto& [sequence, id] : tables_.at(std::get<2>(*place)).ready) {
       const Task& task = *Find(id);
       // A large table may have a million ready tasks, and all of them are large.

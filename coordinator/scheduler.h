@@ -76,8 +76,8 @@ class Scheduler {
   // within a table the one with the smallest sequence. `allowed` leaves kinds out (copies while there is no snapshot).
   const Task* Next(absl::Time now, const std::function<bool(const Task&)>& allowed) const;
 
-  // Others, at most `limit`, that a small task may be leased together with: small ones of its kind that are next after
-  // it, ready, allowed, and have not failed before. Looks at a bounded number of tables.
+  // Others, at most `limit`, that a small task may be leased together with: small ones of its kind and priority that
+  // are next after it, ready, allowed, and have not failed before. Looks at a bounded number of tables.
   std::vector<TaskId> Companions(const Task& first, absl::Time now, const std::function<bool(const Task&)>& allowed,
                                  int limit) const;
 

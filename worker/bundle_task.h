@@ -1,8 +1,9 @@
 // Small tasks that share a transaction: they cost as many round trips as one of them would alone.
 //
 // All of them are committed, each with its own journal entry, or none. Errors are not those of a certain task: whoever
-// calls runs them one after the other then, on new connections, and each shows its own. That is safe also when nobody
-// knows whether a COMMIT took effect: what is done can't be claimed again.
+// calls runs them one after the other then, on new connections, and each shows its own; unless a server is away, which
+// would take each as long again, or a table is locked (SQLSTATE 55P03, after a second), behind which the rest would
+// wait. That is safe also when nobody knows whether a COMMIT took effect: what is done can't be claimed again.
 #ifndef HYPERSHIFT_WORKER_BUNDLE_TASK_H_
 #define HYPERSHIFT_WORKER_BUNDLE_TASK_H_
 

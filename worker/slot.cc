@@ -24,6 +24,14 @@ constexpr absl::Duration kReportInterval = absl::Milliseconds(500);
 // A server's words may be as long as a value; the coordinator takes no message of some megabytes.
 constexpr size_t kMaxReportedError = 64 << 10;
 
+// Whether the tasks of a bundle that ended so are to be run here, one after the other. Not if a server or the snapshot
+// is away: each would only find that again. Nor if one of their tables is locked: the others would wait behind it. They
+// are given back, and each is leased by itself.
+bool RunsAlone(const absl::Status& status) {
+  const bool away = absl::IsUnavailable(status) || (absl::IsFailedPrecondition(status) && TaskIsRetryable(status));
+  return !status.ok() && !away && SqlState(status) != "55P03";
+}
+
 // What a log line about an attempt must name, besides what it says.
 #define HS_TASK_FIELDS(entry) \
   {"worker", worker_name_}, {"task", (entry).lease.id()}, { "attempt", (entry).lease.attempt() }
@@ -61,15 +69,13 @@ void Slot::Loop() {
 
 bool Slot::RunTogether(const Entries& entries) {
   const absl::Status status = Counted(entries, [&] { return RunBundle(entries); });
-  if (status.ok()) {
-    for (const auto& entry : entries) board_->Ended(entry);
-    Report(entries, status);
-    for (const auto& entry : entries) board_->Forget(entry);
+  if (!status.ok()) connections_.Close();
+  if (!RunsAlone(status)) {
+    End(entries, status);
     return true;
   }
   LogInfo("small tasks that shared a transaction run one after the other now",
           {{"worker", worker_name_}, {"tasks", entries.size()}, {"error", status.message()}});
-  connections_.Close();
   // What is revoked meanwhile is none of the one that runs.
   for (const auto& entry : entries) TaskBoard::RunsOn(entry, nullptr);
   return false;
@@ -79,27 +85,34 @@ void Slot::RunAlone(const TaskBoard::EntryPtr& entry) {
   TaskBoard::RunsOn(entry, &connections_);
   const absl::Status status = Counted({entry}, [&] { return Run(entry.get()); });
   if (!status.ok()) connections_.Close();
-  board_->Ended(entry);
-  Report({entry}, status);
-  board_->Forget(entry);
+  End({entry}, status);
+}
+
+void Slot::End(const Entries& entries, const absl::Status& status) {
+  for (const auto& entry : entries) board_->Ended(entry);
+  if (status.ok()) {
+    Report(entries, status);
+  } else {
+    for (const auto& entry : entries) Report({entry}, status);
+  }
+  for (const auto& entry : entries) board_->Forget(entry);
 }
 
 absl::Status Slot::Counted(const Entries& entries, const std::function<absl::Status()>& run) {
   if (metrics_ == nullptr) return run();
-  for (const auto& entry : entries) metrics_->Begin(WorkerMetrics::Progress(entry, &entry->progress));
+  std::vector<WorkerMetrics::Progress> attempts;
+  for (const auto& entry : entries) attempts.emplace_back(entry, &entry->progress);
+  metrics_->BeginSlot(attempts);
   ring_.Reset();  // Its waits are those of these attempts.
   const absl::Time begin = absl::Now();
   absl::Status status = run();
-  // What is shared is counted once.
-  absl::Duration duration = absl::Now() - begin;
-  absl::Duration waited_for_room = ring_.waited_for_room();
-  absl::Duration waited_for_bytes = ring_.waited_for_bytes();
-  for (const auto& entry : entries) {
+  const absl::Duration share = (absl::Now() - begin) / static_cast<int64_t>(entries.size());
+  metrics_->EndSlot(attempts, ring_.waited_for_room(), ring_.waited_for_bytes());
+  if (entries.size() > 1 && RunsAlone(status)) return status;  // These attempts go on.
+  for (size_t i = 0; i < entries.size(); ++i) {
     WorkerMetrics::Outcome outcome = status.ok() ? WorkerMetrics::Outcome::kDone : WorkerMetrics::Outcome::kFailed;
-    if (entry->revoked) outcome = WorkerMetrics::Outcome::kRevoked;
-    metrics_->End(WorkerMetrics::Progress(entry, &entry->progress), entry->lease.kind(), outcome, duration,
-                  waited_for_room, waited_for_bytes);
-    duration = waited_for_room = waited_for_bytes = absl::ZeroDuration();
+    if (entries[i]->revoked) outcome = WorkerMetrics::Outcome::kRevoked;
+    metrics_->CountAttempt(attempts[i], entries[i]->lease.kind(), outcome, share);
   }
   return status;
 }

@@ -36,7 +36,7 @@ class Slot {
   using Entries = std::vector<TaskBoard::EntryPtr>;
 
   void Loop();
-  // In one transaction. False: nothing of it was committed, or nobody knows.
+  // In one transaction. False: that did not work, each is to be tried by itself.
   bool RunTogether(const Entries& entries);
   void RunAlone(const TaskBoard::EntryPtr& entry);
   // Counts the attempts that `run` makes.
@@ -46,7 +46,9 @@ class Slot {
   // The task's, for its work: waits for the keeper's snapshot where it needs one.
   absl::StatusOr<v1::Snapshot> Snapshot();
   TaskContext ContextOf(TaskBoard::Entry* entry);
-  // Tells the coordinator how attempts that ended alike have ended.
+  // The attempts have ended, all alike: tells the coordinator, and takes them off the board.
+  void End(const Entries& entries, const absl::Status& status);
+  // Of several only a success.
   void Report(const Entries& entries, const absl::Status& status);
   absl::Status ReportOnce(const Entries& entries, const absl::Status& status);
 

@@ -159,9 +159,10 @@ void TaskBoard::CancelLoop() {
       while (!destroyed_ && (entries = ToCancel()).empty()) changed_.Wait(&mutex_);
       if (destroyed_) return;
     }
+    std::set<SlotConnections*> asked;  // Those of a bundle are the same.
     for (const EntryPtr& entry : entries) {
       MutexLock lock(&entry->connections_mutex_);
-      if (entry->connections_ != nullptr) entry->connections_->Cancel();
+      if (entry->connections_ != nullptr && asked.insert(entry->connections_).second) entry->connections_->Cancel();
     }
     MutexLock lock(&mutex_);
     if (!destroyed_) changed_.WaitFor(&mutex_, kCancelInterval);

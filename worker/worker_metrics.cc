@@ -12,18 +12,25 @@ std::string OutcomeLabel(WorkerMetrics::Outcome outcome) {
 
 }  // namespace
 
-void WorkerMetrics::Begin(const Progress& progress) {
+void WorkerMetrics::BeginSlot(const std::vector<Progress>& attempts) {
   MutexLock lock(&mutex_);
-  running_.insert(progress);
+  running_.insert(attempts.begin(), attempts.end());
+  ++busy_slots_;
 }
 
-void WorkerMetrics::End(const Progress& progress, v1::TaskKind::Kind kind, Outcome outcome, absl::Duration duration,
-                        absl::Duration waited_for_room, absl::Duration waited_for_rows) {
+void WorkerMetrics::EndSlot(const std::vector<Progress>& attempts, absl::Duration waited_for_room,
+                            absl::Duration waited_for_rows) {
   MutexLock lock(&mutex_);
-  running_.erase(progress);
-  ++ended_[{kind, outcome}];
+  for (const Progress& progress : attempts) running_.erase(progress);
+  --busy_slots_;
   waited_for_room_ += waited_for_room;
   waited_for_rows_ += waited_for_rows;
+}
+
+void WorkerMetrics::CountAttempt(const Progress& progress, v1::TaskKind::Kind kind, Outcome outcome,
+                                 absl::Duration duration) {
+  MutexLock lock(&mutex_);
+  ++ended_[{kind, outcome}];
   // A verification reads the target.
   const bool copy = kind == v1::TaskKind::KIND_COPY;
   if (copy) bytes_streamed_ += progress->bytes;
@@ -66,7 +73,7 @@ std::vector<prometheus::MetricFamily> WorkerMetrics::Collect() const {
   out.Gauge("hypershift_worker_coordinator_connected", "1 while a coordinator answers", connected_);
   out.Gauge("hypershift_worker_snapshot_held", "1 while its keeper holds the source's snapshot", holds_snapshot_);
   out.Gauge("hypershift_worker_slots_configured", "Tasks that it can run at a time", slots_);
-  out.Gauge("hypershift_worker_slots_busy", "Slots that run a task", static_cast<double>(running_.size()));
+  out.Gauge("hypershift_worker_slots_busy", "Slots that run a task", busy_slots_);
   AddCopies(&out);
   out.BeginCounter("hypershift_worker_tasks_total", "Attempts that have ended");
   for (const auto& [key, count] : ended_) {

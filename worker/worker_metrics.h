@@ -30,10 +30,12 @@ class WorkerMetrics final : public prometheus::Collectable {
   WorkerMetrics(std::string name, std::string zone, int slots)
       : name_(std::move(name)), zone_(std::move(zone)), slots_(slots) {}
 
-  // An attempt begins in a slot, and ends. The waits are those of its buffers.
-  void Begin(const Progress& progress);
-  void End(const Progress& progress, v1::TaskKind::Kind kind, Outcome outcome, absl::Duration duration,
-           absl::Duration waited_for_room, absl::Duration waited_for_rows);
+  // A slot begins with attempts, several if they share a transaction, and is free again. The waits are those of its
+  // buffers.
+  void BeginSlot(const std::vector<Progress>& attempts);
+  void EndSlot(const std::vector<Progress>& attempts, absl::Duration waited_for_room, absl::Duration waited_for_rows);
+  // An attempt has ended; `duration`: its share of what the slot took.
+  void CountAttempt(const Progress& progress, v1::TaskKind::Kind kind, Outcome outcome, absl::Duration duration);
   void SetConnected(bool connected);
   void SetHoldsSnapshot(bool holds);
 
@@ -48,6 +50,7 @@ class WorkerMetrics final : public prometheus::Collectable {
 
   mutable Mutex mutex_;
   std::set<Progress> running_ ABSL_GUARDED_BY(mutex_);
+  int busy_slots_ ABSL_GUARDED_BY(mutex_) = 0;
   std::map<std::pair<v1::TaskKind::Kind, Outcome>, int64_t> ended_ ABSL_GUARDED_BY(mutex_);
   std::map<v1::TaskKind::Kind, DurationHistogram> durations_ ABSL_GUARDED_BY(mutex_);
   int64_t rows_ ABSL_GUARDED_BY(mutex_) = 0;

@@ -38,6 +38,11 @@ export const mutations = [
     test: fault('fencing.test.mjs', 'a worker stopped at worker.commit_sent[KIND_COPY] for longer than its lease'),
   },
   {
+    name: 'every task of a bundle, at its end', file: 'worker/task_journal.cc',
+    edits: [['  if (finished != static_cast<int64_t>(tasks.size())) {\n', '  if (finished < 1) {\n']],
+    test: library('WorkerBundleTest.OneStaleAttemptKeepsAllFromCommitting'),
+  },
+  {
     name: "rows that the target took are counted", file: 'worker/copy_stream.cc',
     edits: [['    if (rows_taken == rows_sent) continue;\n', '    if (rows_taken >= 0) continue;\n']],
     test: library('WorkerCopyTest.RowsDroppedByATriggerAreNoticed'),

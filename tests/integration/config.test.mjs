@@ -139,7 +139,9 @@ test('table_priorities decides which tables go first', async () => {
     INSERT INTO e VALUES (1); ANALYZE`);
   const { to } = await clone('parallel: 1\ntable_priorities: {public.d: 2, public.e: 1, public.a: -1}\n', { from: ordered });
   assert.deepEqual(query(to, `SELECT t.table_name FROM _hypershift.task k JOIN _hypershift.source_table t
-    ON (t.migration_id, t.id) = (k.migration_id, k.table_id) WHERE k.kind = 'copy' ORDER BY k.started_at`), ['d', 'e_1', 'b', 'c', 'a']);
+    ON (t.migration_id, t.id) = (k.migration_id, k.table_id) WHERE k.kind = 'copy' ORDER BY min(k.started_at) OVER (PARTITION BY k.xmin::text), 1`), ['d', 'e_1', 'b', 'c', 'a']);
+  // Those of the same priority share a transaction.
+  assert.equal(value(to, "SELECT count(DISTINCT xmin::text) FROM _hypershift.task WHERE kind = 'copy'"), '4');
   assert.equal(differences(ordered, to), '');
 });
 
