@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "coordinator/block_order.h"
+#include "coordinator/chunk_slices.h"
 #include "coordinator/copy_planning.h"
 #include "coordinator/direct_compress.h"
 #include "coordinator/table_ranges.h"
@@ -116,8 +117,9 @@ class BlockPlanner {
     v1::CompressWork* work = compress.work.mutable_compress();
     work->set_hypertable_schema(hypertable_.table->name.schema);
     work->set_hypertable_name(hypertable_.table->name.name);
-    work->set_range_start(start.value_or(INT64_MIN));
-    work->set_range_end(start.has_value() ? *start + hypertable_.chunk_interval : cutoff_);
+    const Slice span = start.has_value() ? TimeSlice(hypertable_, *start) : Slice{INT64_MIN, cutoff_};
+    work->set_range_start(span.start);
+    work->set_range_end(span.end);
     compress.chunks = start.has_value() ? hypertable_.chunks_per_interval() : 0;
     return compress;
   }

@@ -242,8 +242,8 @@ class ChunkPlanner {
     v1::CompressWork* work = planned.work.mutable_compress();
     work->set_hypertable_schema(hypertable_.table->name.schema);
     work->set_hypertable_name(hypertable_.table->name.name);
-    work->set_range_start(group.starts.front());
-    work->set_range_end(EndOf(group.starts.back()));
+    work->set_range_start(TimeSlice(hypertable_, group.starts.front()).start);
+    work->set_range_end(TimeSlice(hypertable_, group.starts.back()).end);
     return planned;
   }
 

@@ -18,6 +18,10 @@ struct Slice {
   int64_t end = 0;
 };
 
+// Of the time dimension, for the chunk that begins at `start`, a multiple of the interval. Where an integer's type ends
+// within the interval, nothing bounds the slice on that side (TimescaleDB, calculate_open_range_default).
+Slice TimeSlice(const HypertableSpec& hypertable, int64_t start);
+
 // Of a hash dimension with that many partitions (1 or more), in their order.
 std::vector<Slice> HashSlices(int number_partitions);
 

@@ -24,9 +24,10 @@ const tables = {
   year: { type: 'timestamp', interval: '365d', values: moments('1950-01-01 00:00+00', '100 days', 300) },
   before_christ: { type: 'timestamptz', interval: '365d', values: moments('0044-03-15 12:00+00 BC', '40 days', 60) },
   ancient_days: { type: 'date', interval: '7d', values: moments('0002-12-01 00:00+00 BC', '2 days', 400) },
-  small: { type: 'smallint', interval: '1000', values: '(SELECT (i * 97 % 65536 - 32768) FROM generate_series(0, 3000) i)', integer: true },
-  whole: { type: 'int', interval: '777', values: '(SELECT i * 131 - 30000 FROM generate_series(0, 500) i)', integer: true },
-  big: { type: 'bigint', interval: '1000000007', values: '(SELECT i * 400000003::bigint - 20000000000 FROM generate_series(0, 100) i)', integer: true },
+  small: { type: 'smallint', interval: '1000', values: '(SELECT (i * 97 % 65536 - 32768) FROM generate_series(0, 3000) i)' },
+  wide: { type: 'int', interval: '1000000000', values: '(SELECT i * 4000037::bigint - 2147483648 FROM generate_series(0, 1073) i)' },
+  whole: { type: 'int', interval: '777', values: '(SELECT i * 131 - 30000 FROM generate_series(0, 500) i)' },
+  big: { type: 'bigint', interval: '1000000007', values: '(SELECT i * 400000003::bigint - 20000000000 FROM generate_series(0, 100) i)' },
 };
 const names = Object.keys(tables);
 const schema = names.map((name) => `CREATE TABLE ${name} (t ${tables[name].type} NOT NULL, n int);
@@ -59,7 +60,7 @@ const chunks = (name) => query(to, `SELECT c.slices::text || ' ' || coalesce(hel
 
 test('every row arrives', () => {
   assert.equal(result.code, 0, result.stderr + result.stdout);
-  assert.equal(value(from, 'SHOW TimeZone'), 'Australia/Lord_Howe');
+  assert.match(value(from, 'SELECT setconfig FROM pg_db_role_setting s JOIN pg_database d ON d.oid = s.setdatabase WHERE d.datname = current_database()'), /Lord_Howe/);
   for (const name of names) assert.equal(fingerprint(to, name), fingerprint(from, name), name);
 });
 
@@ -72,7 +73,7 @@ test('every chunk is as the server itself would have bounded it, with the same r
       INSERT INTO servers_own SELECT * FROM ${name}`);
     const own = chunks('servers_own');
     query(to, 'DROP TABLE servers_own');
-    assert.ok(own.length >= 5, `${name}: ${own.length}`);
+    assert.ok(own.length >= 4, `${name}: ${own.length}`);
     assert.deepEqual(chunks(name), own, name);
   }
 });

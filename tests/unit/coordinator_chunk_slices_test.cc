@@ -37,6 +37,25 @@ TEST(ChunkSlicesTest, HashPartitionsDivideTheHashesAndTheLastTakesTheRest) {
   }
 }
 
+TEST(ChunkSlicesTest, ASliceIsOpenWhereItsTypeEnds) {
+  Column column;
+  HypertableSpec hypertable;
+  hypertable.time_column = &column;
+  hypertable.chunk_interval = 1000;
+  const auto slice = [&](Oid type, int64_t start) {
+    column.base_type = type;
+    const Slice found = TimeSlice(hypertable, start);
+    return std::pair(found.start, found.end);
+  };
+  constexpr Oid kSmallint = 21, kInt = 23, kBigint = 20;
+  EXPECT_EQ(slice(kSmallint, -33000), std::pair(kLeast, int64_t{-32000}));
+  EXPECT_EQ(slice(kSmallint, -32000), std::pair(int64_t{-32000}, int64_t{-31000}));
+  EXPECT_EQ(slice(kSmallint, 32000), std::pair(int64_t{32000}, kGreatest));
+  EXPECT_EQ(slice(kInt, 32000), std::pair(int64_t{32000}, int64_t{33000}));
+  EXPECT_EQ(slice(kInt, 2147483000), std::pair(int64_t{2147483000}, kGreatest));
+  EXPECT_EQ(slice(kBigint, 2147483000), std::pair(int64_t{2147483000}, int64_t{2147484000}));
+}
+
 TEST(ChunkSlicesTest, EachChunkHasASliceOfEveryDimension) {
   CatalogBuilder builder;
   builder.AddTable("public", "m", {{"t", 20}, {"De\"vice", 23}});
