@@ -388,7 +388,7 @@ absl::Status MigrationState::CheckReport(const Holding& holding) const {
 
 absl::Status MigrationState::Complete(const v1::CompleteRequest& request) {
   MutexLock lock(&mutex_);
-  const absl::Status first = CheckReport({request.id(), request.attempt(), request.name()});
+  absl::Status first = CheckReport({request.id(), request.attempt(), request.name()});
   if (!first.ok() && !absl::IsAborted(first)) return first;
   if (first.ok()) reports_.completed.push_back(request.id());
   for (const v1::RunningTask& other : request.together()) {

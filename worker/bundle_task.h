@@ -15,7 +15,7 @@
 
 namespace hypershift {
 
-// At least two tasks, of the same connections and ring; the work of each.
+// Tasks of the same connections and ring, and the work of each.
 struct Bundle {
   std::vector<TaskContext> tasks;
   std::vector<const v1::TaskWork*> works;

@@ -8,7 +8,6 @@
 #include "common/log.h"
 #include "common/pg_status.h"
 #include "common/status_macros.h"
-#include "worker/bundle_task.h"
 #include "worker/compress_task.h"
 #include "worker/copy_task.h"
 #include "worker/statement_task.h"
@@ -61,8 +60,10 @@ void Slot::Loop() {
       LogDebug("task started",
                {HS_TASK_FIELDS(*entry), {"table", entry->lease.table()}, {"description", entry->lease.description()}});
     }
-    if (entries.size() > 1 && RunTogether(entries)) continue;
-    for (const auto& entry : entries) RunAlone(entry);
+    const bool bundle = entries.size() > 1;
+    if (bundle && RunTogether(entries)) continue;
+    // Of a bundle each is still in the others' way.
+    for (const auto& entry : entries) RunAlone(entry, bundle);
   }
   connections_.Close();
 }
@@ -81,9 +82,10 @@ bool Slot::RunTogether(const Entries& entries) {
   return false;
 }
 
-void Slot::RunAlone(const TaskBoard::EntryPtr& entry) {
+void Slot::RunAlone(const TaskBoard::EntryPtr& entry, bool others_wait) {
   TaskBoard::RunsOn(entry, &connections_);
-  const absl::Status status = Counted({entry}, [&] { return Run(entry.get()); });
+  const bool briefly = others_wait && CheckBundle(BundleOf({entry})).ok();
+  const absl::Status status = Counted({entry}, [&] { return briefly ? RunBundle({entry}) : Run(entry.get()); });
   if (!status.ok()) connections_.Close();
   End({entry}, status);
 }
@@ -153,16 +155,23 @@ absl::Status Slot::Run(TaskBoard::Entry* entry) {
   return absl::InvalidArgumentError("the task holds no work that this worker knows");
 }
 
-absl::Status Slot::RunBundle(const Entries& entries) {
+Bundle Slot::BundleOf(const Entries& entries) {
   Bundle bundle;
   for (const auto& entry : entries) {
     bundle.tasks.push_back(ContextOf(entry.get()));
     bundle.works.push_back(&entry->lease.work());
   }
+  return bundle;
+}
+
+absl::Status Slot::RunBundle(const Entries& entries) {
+  const Bundle bundle = BundleOf(entries);
   HS_RETURN_IF_ERROR(CheckBundle(bundle));
   if (!bundle.works.front()->has_copy()) return RunStatementBundle(bundle);
   HS_ASSIGN_OR_RETURN(const v1::Snapshot snapshot, Snapshot());
-  return RunCopyBundle(bundle, snapshot);
+  absl::Status status = RunCopyBundle(bundle, snapshot);
+  if (!status.ok()) keeper_->CheckNow();
+  return status;
 }
 
 absl::StatusOr<v1::Snapshot> Slot::Snapshot() {

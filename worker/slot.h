@@ -13,6 +13,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "worker/buffer_ring.h"
+#include "worker/bundle_task.h"
 #include "worker/coordinator_client.h"
 #include "worker/keeper.h"
 #include "worker/rate_limit.h"
@@ -38,10 +39,12 @@ class Slot {
   void Loop();
   // In one transaction. False: that did not work, each is to be tried by itself.
   bool RunTogether(const Entries& entries);
-  void RunAlone(const TaskBoard::EntryPtr& entry);
+  // `others_wait`: no longer than a bundle would for locks.
+  void RunAlone(const TaskBoard::EntryPtr& entry, bool others_wait);
   // Counts the attempts that `run` makes.
   absl::Status Counted(const Entries& entries, const std::function<absl::Status()>& run);
   absl::Status Run(TaskBoard::Entry* entry);
+  Bundle BundleOf(const Entries& entries);
   absl::Status RunBundle(const Entries& entries);
   // The task's, for its work: waits for the keeper's snapshot where it needs one.
   absl::StatusOr<v1::Snapshot> Snapshot();

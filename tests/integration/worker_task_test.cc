@@ -19,8 +19,6 @@
 namespace hypershift {
 namespace {
 
-using ::testing::HasSubstr;
-
 class WorkerTaskTest : public WorkerTest {};
 
 TEST_F(WorkerTaskTest, StatementsCommitWithTheirEntryOrNotAtAll) {
