@@ -281,8 +281,12 @@ void MigrationState::RecordRunning(const std::string& worker,
   for (const v1::RunningTask& report : running) {
     if (!scheduler_.has_value()) continue;
     const Holding holding{report.id(), report.attempt(), worker};
+    const Task* task = scheduler_->Find(report.id());
+    // Parked calls say what ran when they were made.
+    const bool has_ended = task != nullptr && task->state == TaskState::STATE_DONE &&
+                           task->attempt == report.attempt() && task->worker == worker;
+    if (has_ended) continue;
     if (MayHold(holding) && !revoke_everything_) {
-      const Task* task = scheduler_->Find(report.id());
       if (task != nullptr && task->kind == TaskKind::KIND_COPY) {
         rates_[worker].Add(std::max<int64_t>(report.bytes() - details_.ProgressOf(report.id()).bytes, 0),
                            clock_->Now());

@@ -317,9 +317,8 @@ absl::Status WorkerImpl::Synchronize() {
   connected_ = true;
   Apply(response);
   // It might answer at once, again and again: there is no news for a worker that ends, and always some for one whose
-  // task takes a while to break off. Not if there is something to start: a task that has just ended is called revoked
-  // as well, where it was still running when the call was made.
-  const bool repeats = ending || (response.revoked_size() > 0 && response.start_size() == 0);
+  // task takes a while to break off.
+  const bool repeats = ending || response.revoked_size() > 0;
   if (repeats && absl::Now() - sent < kEndingWait) absl::SleepFor(kEndingWait - (absl::Now() - sent));
   return absl::OkStatus();
 }

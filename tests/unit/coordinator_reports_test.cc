@@ -104,6 +104,16 @@ TEST_F(ReportsTest, ACompletionSaidAgainIsNotHeard) {
   EXPECT_THAT(state_.TakeReports(absl::ZeroDuration()).completed, IsEmpty());
 }
 
+// Promise: an attempt that has committed is not taken from whoever made it. A worker pauses after what was revoked.
+TEST_F(ReportsTest, WhatIsDoneIsNotRevoked) {
+  LoadPlan();
+  state_.WithScheduler([](Scheduler& scheduler) { EXPECT_TRUE(scheduler.Finish(1, 1, 10, 100).ok()); });
+  EXPECT_EQ(Synchronize("mine", 1, 1).revoked_size(), 0);
+  EXPECT_THAT(state_.TakeRenewals(clock_.Now()), IsEmpty());
+  EXPECT_EQ(Synchronize("mine", 1, 0).revoked_size(), 1);
+  EXPECT_EQ(Synchronize("other", 1, 1).revoked_size(), 1);
+}
+
 TEST_F(ReportsTest, OnlyTheHolderRenews) {
   LoadPlan();
   EXPECT_EQ(Synchronize("other", 1, 1).revoked_size(), 1);
